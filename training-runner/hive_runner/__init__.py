@@ -1,0 +1,1 @@
+"""What runs inside the sandbox: reads the spec, runs a recipe, writes the result. Imports nothing from hive."""
