@@ -1,0 +1,120 @@
+"""Typed settings: environment variable, else config.toml in HIVE_HOME, else the default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hive.errors import RequestError
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+         "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
+
+
+def parse_bytes(text: str | int) -> int:
+    """'4GiB', '500 MB', '1g' or a number of bytes. Raises ValueError."""
+    if isinstance(text, int):
+        return text
+    number = text.strip().lower()
+    unit = number.lstrip("0123456789. ")
+    value = float(number[: len(number) - len(unit)].strip() or "x")
+    if unit.strip() not in UNITS:
+        raise ValueError(f"unknown unit {unit.strip()!r} in {text!r}")
+    return int(value * UNITS[unit.strip()])
+
+
+def parse_duration_s(text: str | float) -> float:
+    """'90', '90s', '30min', '2h' -> seconds. Raises ValueError."""
+    if isinstance(text, int | float):
+        return float(text)
+    number = text.strip().lower()
+    for unit, scale in (("min", 60), ("ms", 0.001), ("h", 3600), ("m", 60), ("s", 1), ("d", 86400), ("", 1)):
+        if number.endswith(unit):
+            return float(number[: len(number) - len(unit)]) * scale
+    raise ValueError(f"not a duration: {text!r}")
+
+
+def parse_flag(text: str | bool) -> bool:
+    if isinstance(text, bool):
+        return text
+    if text.strip().lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.strip().lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError(f"not true or false: {text!r}")
+
+
+def parse_paths(text: str | list[str]) -> tuple[str, ...]:
+    return tuple(part for part in (text.split(os.pathsep) if isinstance(text, str) else text) if part)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Each field: a HIVE_<NAME> variable, a key of config.toml, a default."""
+
+    max_runners: int = 4
+    auto_scale: bool = True
+    gpu_enabled: bool = True
+    max_memory: int = 4 << 30  # bytes a runner
+    cpus: int = 2  # a runner
+    runner: str = "auto"
+    offline: bool = False
+    sources: tuple[str, ...] = ()  # folders of recipes, before the built-in one
+    origins: dict[str, str] = field(default_factory=dict, compare=False)  # name -> "environment HIVE_X", "config.toml"
+
+
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "max_runners": int,
+    "auto_scale": parse_flag,
+    "gpu_enabled": parse_flag,
+    "max_memory": parse_bytes,
+    "cpus": int,
+    "runner": str,
+    "offline": parse_flag,
+    "sources": parse_paths,
+}
+# The seed's own names, without the prefix.
+ALIASES = {"max_runners": "MAX_RUNNERS", "auto_scale": "AUTO_SCALE", "gpu_enabled": "GPU_ENABLED",
+           "max_memory": "MAX_MEMORY"}  # fmt: skip
+
+
+def load_settings(home: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force. Raises RequestError naming the variable or line that cannot be read."""
+    filed = _read_config(home / "config.toml")
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name in (f.name for f in fields(Settings) if f.name != "origins"):
+        candidates: list[tuple[str, Any]] = []
+        for variable in (f"HIVE_{name.upper()}", ALIASES.get(name, "")):
+            if variable and variable in environment:
+                candidates.append((f"environment {variable}", environment[variable]))
+        if name in filed:
+            candidates.append(("config.toml", filed[name]))
+        if not candidates:
+            continue
+        origin, raw = candidates[0]
+        try:
+            values[name] = PARSERS[name](raw)
+        except (ValueError, TypeError) as error:
+            raise RequestError(f"setting {name} cannot be read", f"{origin} says {raw!r}: {error}") from error
+        origins[name] = origin
+    return Settings(**values, origins=origins)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    import tomllib
+
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path} cannot be read", str(error), "mend or remove the file") from error
+    if unknown := sorted(set(document) - set(PARSERS)):
+        raise RequestError(
+            f"{path} has an unknown setting {unknown[0]!r}", f"known are {', '.join(PARSERS)}", "see: hive config"
+        )
+    return document

@@ -1,0 +1,200 @@
+"""The database: one connection, its pragmas, its migrations, and the named SQL of sql/*.sql.
+
+Writers take a file lock before BEGIN IMMEDIATE: SQLite's own busy handler polls and starves waiters, a kernel lock
+wakes them in turn. WAL is used only where the SQLite library has the fix for the WAL-reset race and the file system is
+local; otherwise the rollback journal. Reading works on a full or read-only file system.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hive.errors import StoreError
+
+try:
+    import pysqlite3.dbapi2 as sqlite3
+except ImportError:  # no wheel for this platform: the system's SQLite, and no WAL unless it is new enough
+    import sqlite3
+
+APPLICATION_ID = 0x68697665  # "hive"
+SCHEMA_VERSION = 1
+MIGRATIONS: dict[int, str] = {}  # from version -> file in sql/
+# The WAL-reset race is fixed from 3.51.3 on, and in these back-ports.
+WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+REMOTE_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster", "lustre", "afs")
+
+Error = sqlite3.Error
+Row = Mapping[str, Any]
+
+
+@cache
+def _queries(file: str) -> dict[str, str]:
+    text = (Path(__file__).parent / "sql" / f"{file}.sql").read_text()
+    blocks = [block.partition("\n") for block in text.split("-- name: ")[1:]]
+    return {name.strip(): body for name, _, body in blocks}
+
+
+def query(name: str) -> str:
+    """The SQL text named `file.query`, from sql/file.sql."""
+    file, _, block = name.partition(".")
+    return _queries(file)[block]
+
+
+def wal_is_safe() -> bool:
+    version = sqlite3.sqlite_version_info
+    return version >= WAL_FIXED[0] or any(version[:2] == fixed[:2] and version >= fixed for fixed in WAL_FIXED[1:])
+
+
+def is_local(path: Path) -> bool:
+    """Whether `path` lies on a file system of this machine, by the longest mount point above it."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return False
+    above = [(point, kind) for point, kind in mounts if Path(point) in (path, *path.parents)]
+    kind = max(above, key=lambda mount: len(mount[0]), default=("", "unknown"))[1]
+    return not kind.startswith(REMOTE_FILE_SYSTEMS)
+
+
+def journal_mode(path: Path) -> str:
+    """The journal mode a new database at `path` gets."""
+    return "wal" if wal_is_safe() and is_local(path.parent) else "delete"
+
+
+def _dictionary(cursor: Any, values: tuple[Any, ...]) -> dict[str, Any]:
+    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+
+
+class Database:
+    """A connection that reads freely and writes in `write()` blocks."""
+
+    def __init__(self, path: Path, readonly: bool = False) -> None:
+        """Open, create or migrate. Raises StoreError for a newer schema, a foreign file, a damaged one or no permission."""
+        self.path = path
+        self.readonly = readonly
+        try:
+            self.connection = self._connect_readonly() if readonly else self._connect()
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"cannot open {path}", str(error), "check the permissions and the free space of its folder"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path} is not a usable database", str(error), "see: hive doctor") from error
+
+    def _connect(self) -> Any:
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+        connection.row_factory = _dictionary
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA synchronous = FULL")
+        self.connection = connection
+        if self._version() != SCHEMA_VERSION:
+            self._migrate()
+        return connection
+
+    def _connect_readonly(self) -> Any:
+        """Without write access to the folder a WAL cannot be read through: then read the file as it stands."""
+        for flags in ("mode=ro", "mode=ro&immutable=1"):
+            connection = sqlite3.connect(f"file:{self.path}?{flags}", uri=True, isolation_level=None, timeout=30)
+            connection.row_factory = _dictionary
+            self.connection = connection
+            try:
+                version = self._version()
+                break
+            except sqlite3.OperationalError:
+                if "immutable" in flags:
+                    raise
+        if version > SCHEMA_VERSION:
+            self._refuse_newer(version)
+        return connection
+
+    def _version(self) -> int:
+        return int(self.connection.execute("PRAGMA user_version").fetchone()["user_version"])
+
+    def _refuse_newer(self, version: int) -> None:
+        raise StoreError(
+            f"{self.path} was written by a newer hive",
+            f"its schema is version {version}, this hive knows {SCHEMA_VERSION}",
+            "upgrade hive, or set HIVE_HOME to another folder",
+        )
+
+    def _migrate(self) -> None:
+        """Bring the schema up to date under the file lock, looking again once inside it."""
+        with self._file_lock():
+            version = self._version()
+            if version > SCHEMA_VERSION:
+                self._refuse_newer(version)
+            if version == SCHEMA_VERSION:
+                return
+            if version == 0:
+                found = self.connection.execute("PRAGMA application_id").fetchone()["application_id"]
+                tables = self.connection.execute("SELECT count(*) AS n FROM sqlite_schema").fetchone()["n"]
+                if tables or found not in (0, APPLICATION_ID):
+                    raise StoreError(f"{self.path} is not hive's", "it is a database of another program")
+                self.connection.execute(f"PRAGMA journal_mode = {journal_mode(self.path)}")
+                scripts = ["schema.sql"]
+            else:
+                backup = self.path.with_suffix(f".v{version}.db")
+                with sqlite3.connect(backup) as copy:
+                    self.connection.backup(copy)
+                scripts = [MIGRATIONS[v] for v in range(version, SCHEMA_VERSION)]
+            folder = Path(__file__).parent / "sql"
+            body = "".join((folder / script).read_text() for script in scripts)
+            self.connection.executescript(
+                f"BEGIN IMMEDIATE;\n{body}\nPRAGMA application_id = {APPLICATION_ID};\n"
+                f"PRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
+            )
+
+    def all(self, name: str, **values: Any) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.connection.execute(query(name), values).fetchall()
+        return rows
+
+    def one(self, name: str, **values: Any) -> dict[str, Any] | None:
+        row: dict[str, Any] | None = self.connection.execute(query(name), values).fetchone()
+        return row
+
+    def run(self, name: str, **values: Any) -> int:
+        """Execute a statement; the number of rows it changed."""
+        return int(self.connection.execute(query(name), values).rowcount)
+
+    def version_seen(self) -> int:
+        """Changes whenever another connection has committed."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()["data_version"])
+
+    @contextmanager
+    def _file_lock(self) -> Iterator[None]:
+        descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """One durable transaction. No I/O besides the database belongs inside. Raises StoreError on a full disk."""
+        try:
+            with self._file_lock():
+                self.connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self.connection.execute("COMMIT")
+                except BaseException:
+                    if self.connection.in_transaction:
+                        self.connection.execute("ROLLBACK")
+                    raise
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"cannot write to {self.path}", str(error), "make room on its disk, or check its permissions"
+            ) from error
+        except OSError as error:
+            raise StoreError(f"cannot write to {self.path}", error.strerror or str(error)) from error
+
+    def close(self) -> None:
+        self.connection.close()

@@ -1,0 +1,309 @@
+"""The things hive talks about, as frozen values. No behaviour beyond what follows from the fields themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hive.states import JobState
+
+PRIORITIES = {"high": 0, "medium": 1, "low": 2}
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a JSON value: sorted keys, no spaces. Digests are taken over it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(value: Any) -> str:
+    """sha256:... of a JSON value's canonical spelling."""
+    return "sha256:" + hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Limits:
+    cpus: int = 2
+    threads: int = 1  # math threads inside a run: part of the build key, since it changes the bits
+    memory_bytes: int = 4 << 30
+    disk_bytes: int = 4 << 30  # of the job folder
+    wall_s: float = 3600.0
+    heartbeat_s: float = 600.0  # a run that reports nothing for so long is taken for hung
+    pids: int = 256
+    network: bool = False
+
+
+@dataclass(frozen=True)
+class Param:
+    """A number, string or flag that a build (or a run) may be given."""
+
+    name: str
+    default: Any
+    help: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A bar on one metric: `metric op bound`."""
+
+    metric: str
+    op: str  # one of ">=", "<=", ">", "<"
+    bound: float
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.op} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    real: bool = True  # False: quick to build, not a model to use
+    params: dict[str, Any] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
+    wall_s: float | None = None  # instead of the recipe's own limit
+    expected_s: float | None = None  # what its author measured on two cores
+
+
+@dataclass(frozen=True)
+class RunInterface:
+    """What `hive run` may be given, from [run] of recipe.toml."""
+
+    inputs: tuple[str, ...] = ()  # suffixes
+    output: str = ""  # suffix of the output file when -o is left out; "" for a folder
+    outputs: tuple[str, ...] = ()  # other suffixes that -o may have
+    input_help: str = ""
+    options: tuple[Param, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    version: str
+    summary: str
+    licence: str
+    path: Path
+    source: str  # "built-in" or the folder it came from
+    digest: str  # over the files that can change the weights
+    task: str = ""
+    keywords: tuple[str, ...] = ()
+    python: str = ""
+    requirements: tuple[str, ...] = ()
+    depends: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    params: tuple[Param, ...] = ()
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    run: RunInterface = RunInterface()
+    data_help: str = ""  # what --data expects; "" if the recipe takes none
+
+    @property
+    def is_builtin(self) -> bool:
+        return self.source == "built-in"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A user's file or folder given with --data, pinned by content."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """Everything that can change the weights. Equal builds have equal keys, and one artifact."""
+
+    name: str
+    version: str
+    recipe_digest: str
+    profile: str
+    params: dict[str, Any]
+    seed: int
+    threads: int
+    device: str
+    environment: str  # digest of python, platform and requirement pins
+    data: dict[str, DataSource] = field(default_factory=dict)
+    dependencies: dict[str, str] = field(default_factory=dict)  # package -> its build key
+
+    @property
+    def key(self) -> str:
+        facts = asdict(self)
+        facts["data"] = {name: source.digest for name, source in self.data.items()}
+        return digest_of(facts)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Build:
+        data = {name: DataSource(**source) for name, source in document.pop("data", {}).items()}
+        return cls(**document, data=data)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a plan."""
+
+    action: str  # "keep": installed already | "reuse": the store has it | "build"
+    recipe: Recipe
+    build: Build
+    gates: tuple[Gate, ...]
+    limits: Limits
+    artifact: str = ""  # keep, reuse
+    pins: tuple[str, ...] = ()  # name==version of what the runner environment gives the recipe
+    python: str = ""  # interpreter of the runner environment
+    mounts: tuple[str, ...] = ()  # folders of the runner environment
+    expected_s: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    steps: tuple[Step, ...]
+
+    @property
+    def builds(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.action == "build")
+
+
+@dataclass(frozen=True)
+class Failure:
+    kind: str  # one of hive_runner.contract.FAILURE_KINDS
+    message: str
+    why: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job carries besides its build: where the files are and what it may use."""
+
+    recipe_path: str  # the recipe's snapshot
+    limits: Limits
+    gates: tuple[Gate, ...]
+    python: str
+    mounts: tuple[str, ...]
+    pins: tuple[str, ...]
+    runner: str  # "auto" or a backend's name
+    trusted: bool  # from the built-in source, or the user said so: may run where nothing isolates it
+    real: bool
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Work:
+        return cls(
+            **{
+                **document,
+                "limits": Limits(**document["limits"]),
+                "gates": tuple(Gate(**gate) for gate in document["gates"]),
+                "mounts": tuple(document["mounts"]),
+                "pins": tuple(document["pins"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    id: int
+    name: str
+    version: str
+    build_key: str
+    state: JobState
+    priority: int
+    attempt: int  # 0 before the first claim
+    charged: int  # attempts that count against the retry budget
+    build: Build
+    work: Work
+    created_at: float
+    not_before: float
+    started_at: float | None
+    finished_at: float | None
+    failure: Failure | None
+    artifact: str | None
+
+    @property
+    def priority_name(self) -> str:
+        return next(name for name, value in PRIORITIES.items() if value == self.priority)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of a job."""
+
+    job_id: int
+    attempt: int
+    started_at: float
+    runner: str
+    isolation: str  # in words
+    handle: str  # how a later supervisor finds it again
+    ended_at: float | None
+    outcome: str  # "" while it runs, "succeeded", or a failure kind
+    message: str
+    peak_memory_bytes: int
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    job_id: int
+    attempt: int
+    at: float
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Artifact:
+    digest: str
+    name: str
+    version: str
+    build_key: str
+    size_bytes: int
+    created_at: float
+    real: bool
+    build: Build
+    metrics: list[dict[str, Any]]
+    pins: tuple[str, ...]
+    isolation: str
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Package:
+    """An artifact installed under a name."""
+
+    name: str
+    version: str
+    artifact: str
+    automatic: bool  # installed because another package needs it
+    installed_at: float
+    profile: str
+    real: bool
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What really stands between a run and the machine: each aspect "yes", "watched" or "no"."""
+
+    level: str  # "bwrap+uid", "bwrap", "none", "docker", ...
+    files: str
+    network: str
+    home: str
+    processes: str
+    memory: str
+    cpu: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        def words(value: str) -> str:
+            return "watched, not enforced" if value == "watched" else value
+
+        return (
+            f"{self.level} (files {words(self.files)}, network {words(self.network)}, home {words(self.home)}, "
+            f"processes {words(self.processes)}, memory: {words(self.memory)}, cpu: {words(self.cpu)})"
+        )
+
+    @property
+    def isolates(self) -> bool:
+        return self.files == "yes" and self.home == "yes"

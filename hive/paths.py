@@ -1,0 +1,84 @@
+"""Where things live below HIVE_HOME."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hive.errors import StoreError
+
+
+@dataclass(frozen=True)
+class Home:
+    """The one folder that holds all of hive's state.
+
+    hive.db  store/  staging/  recipes/ (snapshots)  jobs/<id>/  environments/  logs/  locks
+    """
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "hive.db"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "recipes"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.root / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.root / "logs" / "supervisor.log"
+
+    def job(self, job_id: int) -> Path:
+        return self.root / "jobs" / str(job_id)
+
+    def attempt(self, job_id: int, attempt: int) -> Path:
+        """The runner contract's folder of one attempt."""
+        return self.job(job_id) / str(attempt)
+
+    def checkpoints(self, job_id: int) -> Path:
+        """Shared by all attempts of a job."""
+        return self.job(job_id) / "checkpoints"
+
+    def create(self) -> None:
+        """Make the folder and its fixed parts. Raises StoreError when that is not allowed or there is no room."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for part in (self.store, self.staging, self.snapshots, self.root / "jobs", self.root / "logs"):
+                part.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot create {error.filename or self.root}", error.strerror or str(error),
+                "set HIVE_HOME to a folder that you may write to, or make room",
+            ) from error
+
+
+def default_home() -> Path:
+    """HIVE_HOME, else the platform's place for a user's data."""
+    if override := os.environ.get("HIVE_HOME"):
+        return Path(override).expanduser().absolute()
+    if base := os.environ.get("XDG_DATA_HOME"):
+        return Path(base) / "hive"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("hive"))
+
+
+def builtin_recipes() -> Path:
+    """The recipes that ship with hive: inside the wheel, or at the top of a checkout."""
+    package = Path(__file__).parent
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"

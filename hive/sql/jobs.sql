@@ -1,0 +1,93 @@
+-- name: insert
+-- A new job at the end of its priority.
+INSERT INTO jobs (name, version, build_key, state, priority, cpus, build, work, created_at)
+VALUES (:name, :version, :build_key, 'queued', :priority, :cpus, :build, :work, :now)
+RETURNING id;
+
+-- name: insert_need
+INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
+
+-- name: live_by_key
+-- The job that is building this key, if one is.
+SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running');
+
+-- name: claim
+-- The next job that may start: due, nothing it needs outstanding, within the free cores.
+UPDATE jobs
+SET state = 'running', attempt = attempt + 1, started_at = :now, failure = NULL
+WHERE id = (
+    SELECT id FROM jobs j
+    WHERE state = 'queued' AND not_before <= :now AND cpus <= :free_cpus
+      AND NOT EXISTS (
+          SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
+          WHERE n.job_id = j.id AND d.state <> 'succeeded')
+    ORDER BY priority, id LIMIT 1)
+RETURNING *;
+
+-- name: transition
+-- Zero rows changed: somebody else was faster, or the attempt is stale.
+UPDATE jobs
+SET state = :target, charged = charged + :charge, not_before = :not_before,
+    finished_at = :finished_at, failure = :failure, artifact = coalesce(:artifact, artifact)
+WHERE id = :job_id AND state = :origin AND attempt = :attempt
+RETURNING *;
+
+-- name: reprioritise
+UPDATE jobs SET priority = :priority WHERE id = :job_id AND state = 'queued';
+
+-- name: event
+INSERT INTO job_events (job_id, attempt, at, event, detail) VALUES (:job_id, :attempt, :now, :event, :detail);
+
+-- name: events
+SELECT job_id, attempt, at, event, detail FROM job_events WHERE job_id = :job_id ORDER BY id;
+
+-- name: begin_attempt
+INSERT INTO attempts (job_id, attempt, started_at) VALUES (:job_id, :attempt, :now);
+
+-- name: attempt_started
+-- How a later supervisor finds the runner again.
+UPDATE attempts SET runner = :runner, isolation = :isolation, handle = :handle
+WHERE job_id = :job_id AND attempt = :attempt;
+
+-- name: end_attempt
+UPDATE attempts
+SET ended_at = :now, outcome = :outcome, message = :message, peak_memory_bytes = :peak_memory_bytes, cpu_s = :cpu_s
+WHERE job_id = :job_id AND attempt = :attempt AND ended_at IS NULL;
+
+-- name: attempts
+SELECT * FROM attempts WHERE job_id = :job_id ORDER BY attempt;
+
+-- name: by_id
+SELECT * FROM jobs WHERE id = :job_id;
+
+-- name: running
+SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
+
+-- name: waiting
+SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority, id LIMIT :limit;
+
+-- name: next_due
+-- When the earliest waiting job may start; NULL if none waits.
+SELECT min(not_before) AS due FROM jobs WHERE state = 'queued';
+
+-- name: newest
+SELECT * FROM jobs ORDER BY id DESC LIMIT :limit;
+
+-- name: newest_finished
+SELECT * FROM jobs WHERE state IN ('succeeded', 'failed', 'cancelled') ORDER BY id DESC LIMIT :limit;
+
+-- name: newest_of_name
+SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT 1;
+
+-- name: needs
+SELECT d.* FROM job_needs n JOIN jobs d ON d.id = n.needs_id WHERE n.job_id = :job_id ORDER BY d.id;
+
+-- name: stranded
+-- Waiting for something that will not come.
+SELECT j.*, d.id AS lost_id, d.name AS lost_name, d.state AS lost_state
+FROM jobs j JOIN job_needs n ON n.job_id = j.id JOIN jobs d ON d.id = n.needs_id
+WHERE j.state = 'queued' AND d.state IN ('failed', 'cancelled')
+GROUP BY j.id;
+
+-- name: totals
+SELECT state, jobs FROM job_totals;

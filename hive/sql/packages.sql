@@ -1,0 +1,49 @@
+-- name: installed
+SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile
+FROM packages p JOIN artifacts a ON a.digest = p.artifact ORDER BY p.name;
+
+-- name: by_name
+SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile
+FROM packages p JOIN artifacts a ON a.digest = p.artifact WHERE p.name = :name;
+
+-- name: insert_artifact
+INSERT OR IGNORE INTO artifacts
+    (digest, name, version, build_key, size_bytes, created_at, real, build, metrics, pins, isolation, wall_s)
+VALUES
+    (:digest, :name, :version, :build_key, :size_bytes, :now, :real, :build, :metrics, :pins, :isolation, :wall_s);
+
+-- name: artifact
+SELECT * FROM artifacts WHERE digest = :digest;
+
+-- name: artifacts
+SELECT * FROM artifacts ORDER BY created_at;
+
+-- name: artifact_by_key
+SELECT * FROM artifacts WHERE build_key = :build_key ORDER BY created_at DESC LIMIT 1;
+
+-- name: forget_artifact
+-- Damaged beyond use: the next install builds it anew. Generations that name it go on naming it.
+UPDATE artifacts SET build_key = 'damaged ' || digest WHERE digest = :digest;
+
+-- name: new_generation
+INSERT INTO generations (at, reason) VALUES (:now, :reason) RETURNING id;
+
+-- name: carry_over
+-- The new generation begins as a copy of the one before it.
+INSERT INTO generation_packages (generation, name, version, artifact, automatic, installed_at)
+SELECT :generation, name, version, artifact, automatic, installed_at
+FROM generation_packages WHERE generation = (SELECT max(id) FROM generations WHERE id < :generation);
+
+-- name: put
+INSERT INTO generation_packages (generation, name, version, artifact, automatic, installed_at)
+VALUES (:generation, :name, :version, :artifact, :automatic, :now)
+ON CONFLICT (generation, name) DO UPDATE SET
+    version = excluded.version, artifact = excluded.artifact,
+    automatic = min(automatic, excluded.automatic), installed_at = excluded.installed_at;
+
+-- name: drop
+DELETE FROM generation_packages WHERE generation = :generation AND name = :name;
+
+-- name: generations
+SELECT g.id, g.at, g.reason, count(p.name) AS packages
+FROM generations g LEFT JOIN generation_packages p ON p.generation = g.id GROUP BY g.id ORDER BY g.id;

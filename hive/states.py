@@ -1,0 +1,57 @@
+"""The life of a job. This table is the one place that says which change of state is legal."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Event(StrEnum):
+    CLAIM = "claim"  # a supervisor takes the job and begins an attempt
+    RETRY = "retry"  # this attempt failed, another one may succeed
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    CANCEL = "cancel"
+    REQUEUE = "requeue"  # a person asks for another try
+
+
+TRANSITIONS: dict[tuple[JobState, Event], JobState] = {
+    (JobState.QUEUED, Event.CLAIM): JobState.RUNNING,
+    (JobState.QUEUED, Event.CANCEL): JobState.CANCELLED,
+    (JobState.QUEUED, Event.FAIL): JobState.FAILED,  # something it needs failed
+    (JobState.RUNNING, Event.RETRY): JobState.QUEUED,
+    (JobState.RUNNING, Event.SUCCEED): JobState.SUCCEEDED,
+    (JobState.RUNNING, Event.FAIL): JobState.FAILED,
+    (JobState.RUNNING, Event.CANCEL): JobState.CANCELLED,
+    (JobState.FAILED, Event.REQUEUE): JobState.QUEUED,
+    (JobState.CANCELLED, Event.REQUEUE): JobState.QUEUED,
+}
+
+
+def origins(event: Event) -> dict[JobState, JobState]:
+    """From which states `event` leads where."""
+    return {state: target for (state, e), target in TRANSITIONS.items() if e is event}
+
+
+# Failures of the surroundings, not of the build: tried again from the last checkpoint.
+RETRIED_KINDS = frozenset({"infrastructure", "stopped", "no_heartbeat"})
+# Those that are nobody's fault do not count against the job's charged attempts.
+UNCHARGED_KINDS = frozenset({"infrastructure", "stopped"})
+MAX_CHARGED_ATTEMPTS = 3
+MAX_ATTEMPTS = 12
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Seconds to wait before attempt + 1: doubling from 1 s, at most 5 minutes."""
+    return float(min(300, 2 ** max(0, attempt - 1)))
