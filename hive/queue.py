@@ -1,0 +1,262 @@
+"""The build queue: enqueue, claim, apply(event). The only writer of job state.
+
+Each function that changes something is one transaction, and every change of state is a guarded UPDATE: it names the
+state and the attempt that it believes in. Nothing changed means that somebody else was first.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from hive import states
+from hive.db import Database, Error
+from hive.errors import RequestError
+from hive.model import Attempt, Build, Failure, Job, JobEvent, Work
+from hive.states import Event, JobState
+
+
+def job_of(row: dict[str, Any]) -> Job:
+    failure = json.loads(row["failure"]) if row["failure"] else None
+    return Job(
+        id=row["id"],
+        name=row["name"],
+        version=row["version"],
+        build_key=row["build_key"],
+        state=JobState(row["state"]),
+        priority=row["priority"],
+        attempt=row["attempt"],
+        charged=row["charged"],
+        build=Build.from_json(json.loads(row["build"])),
+        work=Work.from_json(json.loads(row["work"])),
+        created_at=row["created_at"],
+        not_before=row["not_before"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        failure=Failure(**failure) if failure else None,
+        artifact=row["artifact"],
+    )
+
+
+def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, automatic: set[str]) -> list[Job]:
+    """Queue the builds of one plan, in order; a build that is queued or running already is joined, not doubled.
+
+    Each depends on the earlier ones that its build names. `automatic` holds the names nobody asked for by name.
+    """
+    jobs: list[Job] = []
+    now = time.time()
+    with db.write():
+        for build, work in builds:
+            key = build.key
+            row = db.one("jobs.live_by_key", build_key=key)
+            if row is None:
+                inserted = db.one(
+                    "jobs.insert",
+                    name=build.name,
+                    version=build.version,
+                    build_key=key,
+                    priority=priority,
+                    cpus=work.limits.cpus,
+                    build=json.dumps(asdict(build)),
+                    work=json.dumps(asdict(work)),
+                    now=now,
+                )
+                assert inserted is not None
+                job_id = inserted["id"]
+                for needed in jobs:
+                    if needed.name in build.dependencies:
+                        db.run("jobs.insert_need", job_id=job_id, needs_id=needed.id)
+                detail = "automatic" if build.name in automatic else ""
+                db.run("jobs.event", job_id=job_id, attempt=0, now=now, event="enqueue", detail=detail)
+                row = db.one("jobs.by_id", job_id=job_id)
+            elif row["priority"] > priority:
+                db.run("jobs.reprioritise", job_id=row["id"], priority=priority)
+            assert row is not None
+            jobs.append(job_of(row))
+    return jobs
+
+
+def claim(db: Database, free_cpus: int) -> Job | None:
+    """Take the next job that may start and begin its attempt, or None."""
+    now = time.time()
+    with db.write():
+        row = db.one("jobs.claim", now=now, free_cpus=free_cpus)
+        if row is None:
+            return None
+        job = job_of(row)
+        db.run("jobs.begin_attempt", job_id=job.id, attempt=job.attempt, now=now)
+        db.run("jobs.event", job_id=job.id, attempt=job.attempt, now=now, event=Event.CLAIM, detail="")
+    return job
+
+
+def record_start(db: Database, job: Job, runner: str, isolation: str, handle: str) -> None:
+    """Note how the attempt's runner can be found again."""
+    with db.write():
+        db.run(
+            "jobs.attempt_started",
+            job_id=job.id,
+            attempt=job.attempt,
+            runner=runner,
+            isolation=isolation,
+            handle=handle,
+        )
+
+
+def change(
+    db: Database,
+    job: Job,
+    event: Event,
+    failure: Failure | None = None,
+    artifact: str | None = None,
+    charge: bool = False,
+    not_before: float = 0.0,
+    peak_memory_bytes: int = 0,
+    cpu_s: float = 0.0,
+) -> Job | None:
+    """Apply `event` to the attempt that `job` shows, inside the caller's transaction. None: it was stale.
+
+    Raises RequestError if no such transition exists.
+    """
+    target = states.TRANSITIONS.get((job.state, event))
+    if target is None:
+        raise RequestError(f"job {job.id} is {job.state}", f"a job that is {job.state} cannot {event}")
+    now = time.time()
+    row = db.one(
+        "jobs.transition",
+        job_id=job.id,
+        origin=job.state,
+        attempt=job.attempt,
+        target=target,
+        charge=int(charge),
+        not_before=not_before,
+        finished_at=now if target.is_over else None,
+        failure=json.dumps(asdict(failure)) if failure else None,
+        artifact=artifact,
+    )
+    if row is None:
+        return None
+    message = failure.message if failure else ""
+    db.run("jobs.event", job_id=job.id, attempt=job.attempt, now=now, event=event, detail=message)
+    if job.state is JobState.RUNNING:
+        db.run(
+            "jobs.end_attempt",
+            job_id=job.id,
+            attempt=job.attempt,
+            now=now,
+            outcome=failure.kind if failure else str(target),
+            message=message,
+            peak_memory_bytes=peak_memory_bytes,
+            cpu_s=cpu_s,
+        )
+    return job_of(row)
+
+
+def apply(db: Database, job: Job, event: Event, **facts: Any) -> Job | None:
+    """`change` in a transaction of its own."""
+    with db.write():
+        return change(db, job, event, **facts)
+
+
+def fail_or_retry(db: Database, job: Job, failure: Failure, **usage: Any) -> Job | None:
+    """End the attempt as the kind of its failure demands: another try after a pause, or the end of the job."""
+    charged = failure.kind not in states.UNCHARGED_KINDS
+    spent = job.charged + charged >= states.MAX_CHARGED_ATTEMPTS or job.attempt >= states.MAX_ATTEMPTS
+    if failure.kind in states.RETRIED_KINDS and not spent:
+        due = time.time() + states.retry_delay_s(job.attempt)
+        return apply(db, job, Event.RETRY, failure=failure, charge=charged, not_before=due, **usage)
+    return apply(db, job, Event.FAIL, failure=failure, charge=charged, **usage)
+
+
+def fail_stranded(db: Database) -> list[Job]:
+    """Fail the waiting jobs that need one which failed or was cancelled; they in turn strand others."""
+    failed: list[Job] = []
+    while rows := db.all("jobs.stranded"):
+        with db.write():
+            for row in rows:
+                lost = f"{row['lost_name']} (job {row['lost_id']}) {row['lost_state']}"
+                failure = Failure(
+                    "recipe_error", f"{row['name']} needs {lost}", hint=f"see: hive queue show {row['lost_id']}"
+                )
+                if job := change(db, job_of(row), Event.FAIL, failure=failure):
+                    failed.append(job)
+    return failed
+
+
+def cancel(db: Database, job_id: int) -> Job:
+    """Cancel a job that waits or runs. Raises RequestError if it is over or unknown."""
+    job = get(db, job_id)
+    if job.state.is_over:
+        raise RequestError(f"job {job_id} cannot be cancelled", f"it {_past(job.state)} already")
+    failure = Failure("cancelled", "cancelled by the user")
+    return apply(db, job, Event.CANCEL, failure=failure) or cancel(db, job_id)
+
+
+def retry(db: Database, job_id: int) -> Job:
+    """Queue a failed or cancelled job again, from its last checkpoint. Raises RequestError."""
+    job = get(db, job_id)
+    if job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise RequestError(f"job {job_id} cannot be tried again", f"it {_past(job.state)}")
+    try:
+        return apply(db, job, Event.REQUEUE) or retry(db, job_id)
+    except Error as error:
+        if "UNIQUE" not in str(error):
+            raise
+        live = db.one("jobs.live_by_key", build_key=job.build_key)
+        raise RequestError(
+            f"job {job_id} need not be tried again", f"job {live['id'] if live else '?'} is building the same thing"
+        ) from error
+
+
+def _past(state: JobState) -> str:
+    return {JobState.CANCELLED: "was cancelled", JobState.QUEUED: "is queued", JobState.RUNNING: "is running"}.get(
+        state, str(state)
+    )
+
+
+def get(db: Database, job_id: int) -> Job:
+    row = db.one("jobs.by_id", job_id=job_id)
+    if row is None:
+        raise RequestError(f"there is no job {job_id}", hint="hive queue list shows the newest")
+    return job_of(row)
+
+
+def running(db: Database) -> list[Job]:
+    return [job_of(row) for row in db.all("jobs.running")]
+
+
+def waiting(db: Database, limit: int = 1000) -> list[Job]:
+    return [job_of(row) for row in db.all("jobs.waiting", limit=limit)]
+
+
+def newest(db: Database, limit: int) -> list[Job]:
+    return [job_of(row) for row in db.all("jobs.newest", limit=limit)]
+
+
+def newest_of_name(db: Database, name: str) -> Job | None:
+    row = db.one("jobs.newest_of_name", name=name)
+    return job_of(row) if row else None
+
+
+def next_due(db: Database) -> float | None:
+    """When the earliest waiting job may start, seconds since the epoch; None if none waits."""
+    row = db.one("jobs.next_due")
+    return row["due"] if row else None
+
+
+def needs(db: Database, job_id: int) -> list[Job]:
+    return [job_of(row) for row in db.all("jobs.needs", job_id=job_id)]
+
+
+def totals(db: Database) -> dict[str, int]:
+    return {row["state"]: row["jobs"] for row in db.all("jobs.totals")}
+
+
+def attempts(db: Database, job_id: int) -> list[Attempt]:
+    return [Attempt(**row) for row in db.all("jobs.attempts", job_id=job_id)]
+
+
+def events(db: Database, job_id: int) -> list[JobEvent]:
+    return [JobEvent(**row) for row in db.all("jobs.events", job_id=job_id)]

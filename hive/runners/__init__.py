@@ -1,0 +1,1 @@
+"""Backends that execute one run in isolation. One file a backend; they never import each other."""

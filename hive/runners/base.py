@@ -1,0 +1,108 @@
+"""What every backend offers, and what it is given. The folder of the runner contract is the interface."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hive.model import Isolation, Limits
+
+EXIT_FILE = "exit.json"
+LOG_FILE = "log.txt"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder that the run sees at `target`."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """One execution, ready to start."""
+
+    folder: Path  # the contract's folder: spec.json, out/, events.jsonl, ... mounted writable as its work folder
+    python: str  # interpreter that has the recipe's requirements
+    mounts: tuple[Mount, ...]
+    limits: Limits
+    environment: dict[str, str]
+    labels: dict[str, str]  # home, job, attempt
+    dies_with_caller: bool = False  # True for `hive run`; a build outlives its supervisor
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an execution ended, from whoever waited for it. Not whether it did its work: that is result.json."""
+
+    exit_code: int  # negative: killed by that signal
+    reason: str  # "", or a failure kind when a limit ended it
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+    message: str = ""
+
+    @classmethod
+    def read(cls, folder: Path) -> Ending | None:
+        """The ending recorded in a contract folder, or None if nobody lived to record it."""
+        try:
+            return cls(**json.loads((folder / EXIT_FILE).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+class Runner(Protocol):
+    """A backend. `handle` is a string that a later process can use to find the execution again."""
+
+    name: str
+
+    def available(self) -> str:
+        """Why this backend cannot be used here, or "" if it can."""
+        ...
+
+    def isolation(self) -> Isolation:
+        """What it really enforces on this machine, found by probing."""
+        ...
+
+    def place(self, mount: Mount) -> str:
+        """The path at which the run will see a mount."""
+        ...
+
+    def start(self, order: Order) -> str:
+        """Begin; the handle. Raises HiveError if the backend fails or the folder's execution is running already."""
+        ...
+
+    def alive(self, folder: Path, handle: str) -> bool: ...
+
+    def wait_descriptor(self, handle: str) -> int | None:
+        """A descriptor that becomes readable when the execution ends (the caller closes it), if there is one."""
+        ...
+
+    def stop(self, folder: Path, handle: str, grace_s: float) -> None:
+        """Ask it to end, and make sure of it after `grace_s`. Returns at once."""
+        ...
+
+    def ending(self, folder: Path, handle: str) -> Ending | None: ...
+
+
+def work_path(runner: Runner, folder: Path, *parts: str) -> str:
+    """The path at which the run sees a place in its contract folder."""
+    return os.path.join(runner.place(work_mount(folder)), *parts)
+
+
+def work_mount(folder: Path) -> Mount:
+    return Mount(folder, "/work", writable=True)
+
+
+def outside(runner: Runner, mounts: Iterable[Mount], path: Path) -> str:
+    """The path at which the run sees the file `path` of this machine. It must lie in one of the mounts."""
+    for mount in mounts:
+        if path == mount.source or mount.source in path.parents:
+            return os.path.join(runner.place(mount), *path.relative_to(mount.source).parts)
+    raise ValueError(f"{path} is not mounted")

@@ -1,0 +1,216 @@
+"""Runs as a process of this machine: inside bubblewrap where a probe shows that it works, plainly where not."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from functools import cached_property
+from pathlib import Path
+
+from hive.errors import HiveError
+from hive.model import Isolation
+from hive.runners import shim
+from hive.runners.base import Ending, Mount, Order, work_mount
+
+LOCK_FILE = "attempt.lock"
+NOBODY = "65532"
+TMP_BYTES = 64 << 20
+
+
+class ProcessRunner:
+    name = "process"
+
+    def __init__(self, state: Path) -> None:
+        """state: a folder to remember the outcome of probes in."""
+        self.state = state
+
+    def available(self) -> str:
+        return ""
+
+    @cached_property
+    def _bwrap(self) -> str:
+        """The path of a bubblewrap that really makes a sandbox here, or "" with the reason in `_refusal`."""
+        self._refusal = ""
+        found = shutil.which("bwrap")
+        if not found:
+            self._refusal = "bubblewrap is not installed (apt install bubblewrap)"
+            return ""
+        facts = f"{found} {os.stat(found).st_mtime_ns} {os.geteuid()} {boot_id()}"
+        memory = self.state / "bwrap-probe.json"
+        try:
+            known = json.loads(memory.read_text())
+            if known["facts"] == facts:
+                self._refusal = known["refusal"]
+                return "" if self._refusal else found
+        except (OSError, ValueError, KeyError):
+            pass
+        argv = [*sandbox_argv(found, network=False), "--", "/usr/bin/env", "true"]
+        probe = subprocess.run(argv, capture_output=True, text=True, timeout=20)
+        self._refusal = "" if probe.returncode == 0 else (probe.stderr.strip() or f"exit {probe.returncode}")
+        try:
+            memory.write_text(json.dumps({"facts": facts, "refusal": self._refusal}))
+        except OSError:
+            pass  # a read-only home: probe again next time
+        return "" if self._refusal else found
+
+    def isolation(self) -> Isolation:
+        if self._bwrap:
+            return Isolation("bwrap", files="yes", network="yes", home="yes", processes="yes", memory="watched", cpu="yes")
+        return Isolation(
+            "none", files="no", network="no", home="no", processes="no", memory="watched", cpu="yes",
+            note=f"no sandbox: {self._refusal}",
+        )  # fmt: skip
+
+    def place(self, mount: Mount) -> str:
+        return mount.target if self._bwrap else str(mount.source)
+
+    def start(self, order: Order) -> str:
+        """Fork the shim. The attempt's lock is taken before the fork, so a second start of it fails."""
+        lock = os.open(order.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise HiveError(f"{order.folder} is being run already") from error
+            (order.folder / "scratch").mkdir(exist_ok=True)
+            caller = os.getpid() if order.dies_with_caller else None
+            argv, environment = self._command(order)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                shim.run(argv, environment, order.folder, order.limits, lock, caller)
+            handle = f"{pid}:{start_ticks(pid)}:{boot_id()}"
+            (order.folder / "handle").write_text(handle)
+            return handle
+        finally:
+            os.close(lock)
+
+    def _command(self, order: Order) -> tuple[list[str], dict[str, str]]:
+        """The payload's argument vector and environment, inside the sandbox where there is one."""
+        runner_package = runner_package_mount()
+        scratch = os.path.join(self.place(work_mount(order.folder)), "scratch")
+        environment = {
+            **order.environment,
+            "PYTHONPATH": os.path.dirname(self.place(runner_package)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": scratch,
+            "USER": "hive",
+            "LOGNAME": "hive",
+            "TMPDIR": scratch,
+        }
+        spec = os.path.join(self.place(work_mount(order.folder)), "spec.json")
+        payload = [order.python, "-m", "hive_runner", spec]
+        if not self._bwrap:
+            return payload, environment
+        argv = sandbox_argv(self._bwrap, network=order.limits.network)
+        for mount in (*python_mounts(order.python), runner_package, *order.mounts, work_mount(order.folder)):
+            argv += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
+        for name, value in environment.items():
+            argv += ["--setenv", name, value]
+        return [*argv, "--remount-ro", "/", "--chdir", "/work", "--", *payload], {}
+
+    def alive(self, folder: Path, handle: str) -> bool:
+        """Whether somebody holds the attempt's lock."""
+        try:
+            descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+
+    def wait_descriptor(self, handle: str) -> int | None:
+        pid = self._pid(handle)
+        try:
+            return os.pidfd_open(pid) if pid else None
+        except OSError:
+            return None
+
+    def stop(self, folder: Path, handle: str, grace_s: float) -> None:
+        """SIGTERM to the shim, which passes it on; with grace_s = 0, SIGKILL, which ends the sandbox with it."""
+        pid = self._pid(handle or _read(folder / "handle"))
+        if pid and self.alive(folder, handle):
+            os.kill(pid, signal.SIGTERM if grace_s else signal.SIGKILL)
+
+    def ending(self, folder: Path, handle: str) -> Ending | None:
+        return Ending.read(folder)
+
+    @staticmethod
+    def _pid(handle: str) -> int:
+        """The shim's pid, 0 if that process is gone: a pid alone may belong to another by now."""
+        try:
+            pid, ticks, boot = handle.split(":")
+        except ValueError:
+            return 0
+        return int(pid) if boot == boot_id() and ticks == start_ticks(int(pid)) else 0
+
+
+def sandbox_argv(bwrap: str, network: bool) -> list[str]:
+    """bubblewrap without anything of the user's: new namespaces, no capability, the system's programs read-only.
+
+    With --unshare-user and every capability dropped a root caller is no exception: the payload is a plain user of a
+    namespace of its own and can remount nothing.
+    """
+    argv = [
+        bwrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+        "--disable-userns", "--uid", NOBODY, "--gid", NOBODY, "--cap-drop", "ALL", "--die-with-parent",
+        "--new-session", "--clearenv", "--hostname", "hive", "--proc", "/proc", "--dev", "/dev",
+        "--ro-bind", "/usr", "/usr", "--size", str(TMP_BYTES), "--tmpfs", "/tmp",
+    ]  # fmt: skip
+    if not network:
+        argv += ["--unshare-net"]
+    for name in ("lib", "lib32", "lib64", "bin", "sbin"):
+        path = Path("/", name)
+        if path.is_symlink():
+            argv += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            argv += ["--ro-bind", str(path), str(path)]
+    for path_text in ("/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system/cpu"):
+        argv += ["--ro-bind-try", path_text, path_text]
+    return argv
+
+
+def python_mounts(python: str) -> list[Mount]:
+    """What an interpreter needs to be seen: its own prefix and the one it was made from, unless below /usr."""
+    prefixes = [Path(python).parent.parent, Path(sys.prefix), Path(sys.base_prefix)]
+    seen: list[Path] = []
+    for prefix in prefixes:
+        if prefix not in seen and Path("/usr") not in (prefix, *prefix.parents):
+            seen.append(prefix)
+    return [Mount(prefix, str(prefix)) for prefix in seen]
+
+
+def runner_package_mount() -> Mount:
+    """The folder of hive_runner, on a path of its own."""
+    import hive_runner
+
+    return Mount(Path(hive_runner.__path__[0]), "/runner/hive_runner")
+
+
+def boot_id() -> str:
+    return _read(Path("/proc/sys/kernel/random/boot_id")).strip()
+
+
+def start_ticks(pid: int) -> str:
+    """When a process started, in clock ticks since boot: with the pid and the boot, its identity."""
+    return _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split(" ")[20:21][0] if Path(f"/proc/{pid}").exists() else ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,193 @@
+"""The content-addressed store: immutable artifact folders, named by the digest of their manifest.
+
+An artifact comes in by copy, never by rename: a process that kept a descriptor open could still change a file it had
+written. Hashed while copied, made durable, renamed into place; only then may the database name it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hive.errors import HiveError, NoCapacity, RequestError
+from hive.model import canonical_json
+
+DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
+MANIFEST = "manifest.json"
+CHUNK_BYTES = 1 << 20
+MAX_ENTRIES = 10_000
+
+
+class BadOutput(HiveError):
+    """What a run left behind cannot become an artifact."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Damage:
+    file: str
+    reason: str  # "missing", "changed", "unexpected", ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    digest: str
+    size_bytes: int
+
+
+class Store:
+    def __init__(self, folder: Path, staging: Path) -> None:
+        self.folder = folder
+        self.staging = staging
+
+    def path(self, digest: str) -> Path:
+        """Where an artifact lies. Raises RequestError for anything that is not a digest."""
+        if not DIGEST.fullmatch(digest):
+            raise RequestError(f"{digest!r} is not an artifact digest")
+        return self.folder / digest.removeprefix("sha256:")
+
+    def add(self, sources: dict[str, Path], facts: dict[str, Any]) -> Stored:
+        """Copy folders in as one artifact. sources: prefix in the artifact ("" for its top) -> folder.
+
+        `facts` go into the manifest and so into the digest. Raises BadOutput for anything but plain files and
+        folders, NoCapacity when the disk is full.
+        """
+        stage = self.staging / uuid.uuid4().hex
+        try:
+            stage.mkdir(parents=True)
+            files: list[dict[str, Any]] = []
+            for prefix, source in sources.items():
+                self._copy_folder(source, stage, prefix, files)
+            files.sort(key=lambda entry: entry["path"])
+            manifest = canonical_json({**facts, "files": files, "format": 1}).encode()
+            digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
+            (stage / MANIFEST).write_bytes(manifest)
+            size_bytes = len(manifest) + sum(entry["size_bytes"] for entry in files)
+            if not self.path(digest).exists():
+                _make_durable(stage)
+                os.rename(stage, self.path(digest))
+                _fsync(self.folder)
+            return Stored(digest, size_bytes)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoCapacity(
+                    "the disk is full: the artifact was not stored", str(error), "make room, then: hive queue retry"
+                ) from error
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # the same artifact, stored meanwhile by another
+                return Stored(digest, size_bytes)
+            raise
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def _copy_folder(self, source: Path, stage: Path, prefix: str, files: list[dict[str, Any]]) -> None:
+        pending = [(source, prefix)]
+        while pending:
+            folder, place = pending.pop()
+            (stage / place).mkdir(parents=True, exist_ok=True)
+            for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+                relative = f"{place}/{entry.name}" if place else entry.name
+                if len(files) >= MAX_ENTRIES:
+                    raise BadOutput("the result has too many files", f"more than {MAX_ENTRIES}")
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append((Path(entry.path), relative))
+                else:
+                    files.append({"path": relative, **_copy_file(Path(entry.path), stage / relative, relative)})
+
+    def manifest(self, digest: str) -> dict[str, Any]:
+        """The manifest of a stored artifact. Raises RequestError if there is none."""
+        try:
+            document: dict[str, Any] = json.loads((self.path(digest) / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise RequestError(f"artifact {digest} is not in the store", str(error), "see: hive verify") from error
+        return document
+
+    def has(self, digest: str) -> bool:
+        return (self.path(digest) / MANIFEST).is_file()
+
+    def verify(self, digest: str) -> list[Damage]:
+        """Hash every file again; what differs from the manifest, and the manifest from its own name."""
+        folder = self.path(digest)
+        try:
+            raw = (folder / MANIFEST).read_bytes()
+        except OSError as error:
+            return [Damage(MANIFEST, error.strerror or "unreadable")]
+        if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
+            return [Damage(MANIFEST, "changed")]
+        damaged: list[Damage] = []
+        expected = {entry["path"]: entry for entry in json.loads(raw)["files"]}
+        for path, entry in expected.items():
+            try:
+                with open(folder / path, "rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+                        damaged.append(Damage(path, "changed"))
+            except OSError as error:
+                damaged.append(Damage(path, "missing" if isinstance(error, FileNotFoundError) else str(error)))
+        for found in folder.rglob("*"):
+            relative = found.relative_to(folder).as_posix()
+            if not found.is_dir() and relative != MANIFEST and relative not in expected:
+                damaged.append(Damage(relative, "unexpected"))
+        return damaged
+
+    def quarantine(self, digest: str) -> None:
+        """Take a damaged artifact out of its place, so that the same digest can be stored again."""
+        target = self.staging / f"damaged-{uuid.uuid4().hex}"
+        folder = self.path(digest)
+        if folder.exists():
+            folder.chmod(0o700)
+            os.rename(folder, target)
+
+    def sweep(self) -> None:
+        """Remove what interrupted copies left in staging. Only for the holder of the supervisor lock."""
+        for entry in os.scandir(self.staging):
+            if re.fullmatch(r"[a-f0-9]{32}", entry.name):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _copy_file(source: Path, target: Path, name: str) -> dict[str, Any]:
+    """Copy one plain file, hashing on the way; refuse links, devices, pipes and hard links kept elsewhere."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if not source.is_symlink() else -1
+    if descriptor < 0:
+        raise BadOutput(f"{name} is a symbolic link", "an artifact holds only plain files and folders")
+    with open(descriptor, "rb") as reader:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadOutput(f"{name} is not a plain file", "an artifact holds only plain files and folders")
+        with open(target, "wb") as writer:
+            digest, size_bytes = _copy_and_hash(reader, writer)
+    return {"sha256": digest, "size_bytes": size_bytes}
+
+
+def _copy_and_hash(reader: BinaryIO, writer: BinaryIO) -> tuple[str, int]:
+    total, size_bytes = hashlib.sha256(), 0
+    while block := reader.read(CHUNK_BYTES):
+        total.update(block)
+        writer.write(block)
+        size_bytes += len(block)
+    return total.hexdigest(), size_bytes
+
+
+def _make_durable(folder: Path) -> None:
+    """fsync every file and folder below `folder`, and take write permission from the files."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            path.chmod(0o444)
+            _fsync(path)
+        _fsync(Path(parent))
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
