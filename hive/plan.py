@@ -1,0 +1,134 @@
+"""Pinned recipes -> Plan: what is kept, what the store already has, what must be built. Pure: it reads nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hive.errors import NoCapacity, RequestError
+from hive.index import did_you_mean
+from hive.model import Artifact, Build, DataSource, Limits, Package, Profile, Recipe, Step
+from hive.recipe import parse_value
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user said about the models that were named, beyond their names."""
+
+    profile: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    data: DataSource | None = None
+    rebuild: bool = False
+
+    @property
+    def are_default(self) -> bool:
+        return self.profile is None and not self.params and self.seed is None and self.data is None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one runner may have here."""
+
+    cpus: int
+    memory_bytes: int
+    free_disk_bytes: int
+
+
+def pick_profile(recipe: Recipe, choices: Choices) -> Profile:
+    """The profile asked for, else standard. Raises RequestError."""
+    wanted = choices.profile or "standard"
+    if wanted not in recipe.profiles:
+        raise RequestError(
+            f"{recipe.name} has no profile {wanted!r}", *did_you_mean(wanted, list(recipe.profiles))
+        )
+    return recipe.profiles[wanted]
+
+
+def pick_params(recipe: Recipe, profile: Profile, choices: Choices) -> dict[str, Any]:
+    """Defaults, then the profile's, then the user's. Raises RequestError for an unknown name or a bad value."""
+    known = {param.name: param for param in recipe.params}
+    params = {name: param.default for name, param in known.items()} | profile.params
+    for name, text in choices.params.items():
+        if name not in known:
+            raise RequestError(f"{recipe.name} has no parameter {name!r}", *did_you_mean(name, list(known)))
+        params[name] = parse_value(known[name], text)
+    return params
+
+
+def make_build(
+    recipe: Recipe, choices: Choices, environment: str, dependencies: Mapping[str, str], device: str = "cpu"
+) -> Build:
+    """The build that `choices` ask of `recipe`. Raises RequestError."""
+    if choices.data and not recipe.data_help:
+        raise RequestError(f"{recipe.name} does not train on data of your own", "it makes all its training data itself")
+    profile = pick_profile(recipe, choices)
+    return Build(
+        name=recipe.name,
+        version=recipe.version,
+        recipe_digest=recipe.digest,
+        profile=profile.name,
+        params=pick_params(recipe, profile, choices),
+        seed=choices.seed or 0,
+        threads=recipe.limits.threads,
+        device=device,
+        environment=environment,
+        data={"user": choices.data} if choices.data else {},
+        dependencies=dict(dependencies),
+    )
+
+
+def keeps(recipe: Recipe, choices: Choices, package: Package | None, artifact: Artifact | None) -> str | None:
+    """A note if what is installed already meets the request, else None.
+
+    A change of the runner environment does not make a model stale, nor does an edited recipe of the same version.
+    """
+    if package is None or artifact is None or choices.rebuild or package.version != recipe.version:
+        return None
+    made = artifact.build
+    if choices.are_default:
+        if not package.real:
+            return None
+    else:
+        wanted = make_build(recipe, choices, made.environment, made.dependencies, made.device)
+        if replace(wanted, recipe_digest=made.recipe_digest, threads=made.threads).key != made.key:
+            return None
+    if made.recipe_digest != recipe.digest:
+        return "its recipe has changed since; --rebuild builds it anew"
+    return ""
+
+
+def fit(recipe: Recipe, profile: Profile, machine: Machine) -> tuple[Limits, str]:
+    """The limits of a build on this machine, and a note on what was cut down. Raises NoCapacity."""
+    limits = recipe.limits if profile.wall_s is None else replace(recipe.limits, wall_s=profile.wall_s)
+    notes = []
+    if limits.cpus > machine.cpus:
+        notes.append(f"{limits.cpus} CPUs asked for, {machine.cpus} given")
+    if limits.memory_bytes > machine.memory_bytes:
+        notes.append(f"memory limit is {machine.memory_bytes / 2**30:.1f} GiB of {limits.memory_bytes / 2**30:.1f}")
+    if limits.disk_bytes > machine.free_disk_bytes:
+        raise NoCapacity(
+            f"not enough disk to build {recipe.name}",
+            f"it may need {limits.disk_bytes / 2**30:.1f} GiB, {machine.free_disk_bytes / 2**30:.1f} GiB are free",
+            "make room, or set HIVE_HOME to a folder on another disk",
+        )
+    return (
+        replace(
+            limits,
+            cpus=min(limits.cpus, machine.cpus),
+            memory_bytes=min(limits.memory_bytes, machine.memory_bytes),
+        ),
+        "; ".join(notes),
+    )
+
+
+def step_of(
+    recipe: Recipe, build: Build, choices: Choices, machine: Machine, stored: Artifact | None
+) -> Step:
+    """Reuse what the store has under this key, else build. Raises NoCapacity."""
+    profile = recipe.profiles[build.profile]
+    if stored is not None and not choices.rebuild:
+        return Step("reuse", recipe, build, profile.gates, recipe.limits, artifact=stored.digest)
+    limits, note = fit(recipe, profile, machine)
+    return Step("build", recipe, build, profile.gates, limits, expected_s=profile.expected_s, note=note)

@@ -1,0 +1,144 @@
+"""A finished run -> an installed package, or the reason why not. The last step of a build."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hive_runner.contract import RunResult
+
+from hive import gates, installed, queue
+from hive.db import Database
+from hive.model import Artifact, Build, Failure, Job
+from hive.paths import Home
+from hive.runners.base import Ending
+from hive.states import Event
+from hive.store import Store
+
+
+def verdict(folder: Path, ending: Ending | None) -> tuple[RunResult | None, Failure | None]:
+    """What became of an attempt whose runner is gone: a result to publish, or a failure with its kind."""
+    if ending and ending.reason:
+        return None, _limit_failure(ending)
+    try:
+        result = RunResult.read(folder / "result.json")
+    except FileNotFoundError:
+        return None, _no_result(folder, ending)
+    except ValueError as error:
+        return None, Failure("bad_output", "the run wrote no valid result.json", str(error))
+    if result.status == "succeeded":
+        return result, None
+    if result.status == "stopped":
+        return None, Failure("stopped", "stopped after a checkpoint")
+    reason = result.failure
+    if reason is None:
+        return None, Failure("bad_output", "the run failed without a reason")
+    return None, Failure(reason.kind, reason.message, reason.why, reason.hint)
+
+
+def _limit_failure(ending: Ending) -> Failure:
+    words = {
+        "out_of_memory": ("it needed more memory than its limit", "raise it: hive install --memory, or HIVE_MAX_MEMORY"),
+        "timeout": ("it ran longer than its time limit", "a longer limit: hive install --time-limit"),
+        "disk_full": ("it wrote more than its disk limit", ""),
+        "no_heartbeat": ("it hung", ""),
+    }
+    message, hint = words.get(ending.reason, (ending.message or ending.reason, ""))
+    return Failure(ending.reason, message, ending.message, hint)
+
+
+def _no_result(folder: Path, ending: Ending | None) -> Failure:
+    if ending is None:
+        return Failure("infrastructure", "the runner vanished", "it was killed, or the machine went down")
+    if ending.exit_code < 0:
+        return Failure("infrastructure", f"the runner was killed by signal {-ending.exit_code}")
+    return Failure(
+        "recipe_error", f"the run ended with exit code {ending.exit_code} and no result", last_words(folder)
+    )
+
+
+def last_words(folder: Path) -> str:
+    """The last lines of a run's log."""
+    try:
+        tail = (folder / "log.txt").read_bytes()[-2000:].decode(errors="replace")
+    except OSError:
+        return ""
+    return " / ".join(line.strip() for line in tail.splitlines()[-3:] if line.strip())
+
+
+def refused(job: Job, metrics: list[dict[str, Any]]) -> Failure | None:
+    """The failure of a model that does not pass its quality gates."""
+    missed = [result for result in gates.judge(job.work.gates, metrics) if not result.passed]
+    if not missed:
+        return None
+    return Failure(
+        "gate_refused",
+        f"{job.name} missed {len(missed)} of {len(job.work.gates)} quality gates",
+        "; ".join(map(str, missed)),
+        "nothing was installed; another --seed, more data or a longer --profile may help",
+    )
+
+
+def manifest_facts(build: Build, pins: tuple[str, ...], real: bool) -> dict[str, Any]:
+    """What an artifact says of itself. Nothing of the machine or the clock: equal builds, equal bytes."""
+    made_from = asdict(build)
+    made_from["data"] = {name: source.digest for name, source in build.data.items()}
+    return {
+        "name": build.name,
+        "version": build.version,
+        "build_key": build.key,
+        "build": made_from,
+        "pins": list(pins),
+        "real": real,
+    }
+
+
+def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult, ending: Ending | None) -> Job | None:
+    """Judge, store and install one result. None: the job was cancelled or taken over meanwhile.
+
+    Everything is on disk before the one transaction that names artifact, package, generation and job.
+    Raises BadOutput, NoCapacity.
+    """
+    metrics = [asdict(metric) for metric in result.metrics]
+    usage: dict[str, Any] = {}
+    if ending:
+        usage = {"peak_memory_bytes": ending.peak_memory_bytes, "cpu_s": ending.cpu_s}
+    if failure := refused(job, metrics):
+        return queue.apply(db, job, Event.FAIL, failure=failure, charge=True, **usage)
+    folder = home.attempt(job.id, job.attempt)
+    facts = manifest_facts(job.build, job.work.pins, job.work.real)
+    stored = store.add({"": folder / "out", "recipe": Path(job.work.recipe_path)}, facts)
+    attempt = queue.attempts(db, job.id)[-1]
+    automatic = any(e.event == "enqueue" and e.detail == "automatic" for e in queue.events(db, job.id))
+    made = Artifact(
+        digest=stored.digest,
+        name=job.name,
+        version=job.version,
+        build_key=job.build_key,
+        size_bytes=stored.size_bytes,
+        created_at=time.time(),
+        real=job.work.real,
+        build=job.build,
+        metrics=metrics,
+        pins=job.work.pins,
+        isolation=f"{attempt.runner}: {attempt.isolation}",
+        wall_s=round(time.time() - (job.started_at or time.time()), 3),
+    )
+    with db.write():
+        done = queue.change(db, job, Event.SUCCEED, artifact=stored.digest, **usage)
+        if done is not None:
+            installed.record_artifact(db, made)
+            installed.install(db, job.name, job.version, stored.digest, automatic)
+    return done
+
+
+def metrics_of(folder: Path) -> list[dict[str, Any]]:
+    """The metrics of a run that was refused, for whoever asks why."""
+    try:
+        found = json.loads((folder / "result.json").read_text()).get("metrics", [])
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []

@@ -1,0 +1,54 @@
+"""The supervisor's entry point: `python -m hive.supervise HOME LOCK` with the lock's descriptor inherited."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+from hive import queue
+from hive.config import load_settings
+from hive.db import Database
+from hive.launch import take_supervisor_lock
+from hive.paths import Home
+from hive.runners.all import choose
+from hive.runners.base import Runner
+from hive.store import Store
+from hive.supervisor import Supervisor
+
+
+def say(text: str) -> None:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+    print(f"{stamp} [{os.getpid()}] {text}", flush=True)
+
+
+def main(argv: list[str]) -> None:
+    home = Home(Path(argv[1]))
+    lock: int | None = int(argv[2]) if len(argv) > 2 else take_supervisor_lock(home)
+    if lock is None:
+        sys.exit("another supervisor holds the lock")
+    os.set_inheritable(lock, False)
+    settings = load_settings(home.root)
+    db = Database(home.database)
+
+    @cache
+    def runner(wanted: str) -> Runner:
+        return choose(home, wanted)
+
+    while lock is not None:
+        supervisor = Supervisor(
+            home, db, Store(home.store, home.staging), runner, settings.max_runners, os.cpu_count() or 1, say
+        )
+        signal.signal(signal.SIGTERM, lambda number, frame: supervisor.drain())
+        supervisor.run()
+        os.close(lock)
+        # Work may have arrived between the last look and the release. Whoever takes the lock now does it.
+        again = not supervisor.draining and queue.next_due(db) is not None
+        lock = take_supervisor_lock(home) if again else None
+
+
+if __name__ == "__main__":
+    main(sys.argv)

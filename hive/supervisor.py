@@ -1,0 +1,218 @@
+"""One loop: adopt what runs, claim what waits, start it, watch it, publish it; and leave when nothing is left.
+
+All its knowledge is in the database and in the job folders, so that it can be killed at any instant and the next one
+carries on.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hive import installed, orders, publish, queue
+from hive.capacity import free_cpus
+from hive.db import Database
+from hive.errors import HiveError, NoCapacity
+from hive.model import Failure, Isolation, Job
+from hive.paths import Home
+from hive.runners.base import Runner
+from hive.states import JobState
+from hive.store import BadOutput, Store
+
+# How long to sleep at most before looking for new work, cancelled jobs and adopted runners.
+LOOK_EVERY_S = 0.1
+GRACE_S = 10.0
+
+
+@dataclass
+class Running:
+    """A live attempt."""
+
+    job: Job
+    runner: Runner
+    handle: str
+    folder: Path
+    waiting_on: int | None  # descriptor that becomes readable at its end
+    stopping: bool = False
+
+
+class Supervisor:
+    def __init__(
+        self,
+        home: Home,
+        db: Database,
+        store: Store,
+        choose: Callable[[str], Runner],
+        max_runners: int,
+        machine_cpus: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self.home = home
+        self.db = db
+        self.store = store
+        self.choose = choose
+        self.max_runners = max_runners
+        self.machine_cpus = machine_cpus
+        self.say = say
+        self.running: dict[int, Running] = {}
+        self.draining = False
+
+    def run(self) -> None:
+        """Until nothing runs and nothing waits, or after `drain`."""
+        self.recover()
+        while True:
+            self.reap()
+            if not self.draining:
+                self.start_what_fits()
+            if self.is_idle():
+                return
+            self.wait()
+
+    def drain(self) -> None:
+        """Claim nothing more and leave; what runs goes on, and the next supervisor adopts it."""
+        self.draining = True
+
+    def is_idle(self) -> bool:
+        if self.draining:
+            return True
+        return not self.running and queue.next_due(self.db) is None
+
+    def recover(self) -> None:
+        """Sweep what an interrupted supervisor left half done, and find again what it had started."""
+        self.store.sweep()
+        for job in queue.running(self.db):
+            attempts = queue.attempts(self.db, job.id)
+            runner = self.choose(attempts[-1].runner or job.work.runner)
+            folder = self.home.attempt(job.id, job.attempt)
+            handle = attempts[-1].handle
+            self.say(f"job {job.id} attempt {job.attempt}: found running, adopted")
+            self._watch(job, runner, handle, folder)
+
+    def start_what_fits(self) -> None:
+        queue.fail_stranded(self.db)
+        while True:
+            cores = free_cpus((r.job.work.limits.cpus for r in self.running.values()), self.max_runners, self.machine_cpus)
+            if not cores:
+                return
+            if queue.next_due(self.db) is None:
+                return
+            job = queue.claim(self.db, cores)
+            if job is None:
+                return
+            self.start(job)
+
+    def start(self, job: Job) -> None:
+        """Begin a claimed attempt. What goes wrong here is a failure of that job, never of the supervisor."""
+        try:
+            runner = self.choose(job.work.runner)
+            isolation = runner.isolation()
+            refuse_untrusted(job, isolation)
+            order = orders.build_order(self.home, job, runner, self._dependencies(job))
+            handle = runner.start(order)
+        except (HiveError, OSError) as error:
+            self.say(f"job {job.id} attempt {job.attempt}: not started: {error}")
+            self._end(job, failure_of(error))
+            return
+        self.say(f"job {job.id} attempt {job.attempt}: {job.name} {job.version} started by {runner.name}, {handle}")
+        queue.record_start(self.db, job, runner.name, str(isolation), handle)
+        self._watch(job, runner, handle, order.folder)
+
+    def _dependencies(self, job: Job) -> dict[str, Path]:
+        found = {}
+        for name, key in job.build.dependencies.items():
+            artifact = installed.artifact_by_key(self.db, key)
+            if artifact is None:
+                raise HiveError(f"{job.name} needs {name}, which is not in the store")
+            found[name] = self.store.path(artifact.digest)
+        return found
+
+    def _watch(self, job: Job, runner: Runner, handle: str, folder: Path) -> None:
+        self.running[job.id] = Running(job, runner, handle, folder, runner.wait_descriptor(handle))
+
+    def wait(self) -> None:
+        """Sleep until a runner ends, or until it is time to look around."""
+        poll = select.poll()
+        for live in self.running.values():
+            if live.waiting_on is not None:
+                poll.register(live.waiting_on, select.POLLIN)
+        poll.poll(LOOK_EVERY_S * 1000)
+
+    def reap(self) -> None:
+        """Finish the attempts whose runner has ended, and stop those that were cancelled."""
+        _collect_children()
+        for live in list(self.running.values()):
+            if live.runner.alive(live.folder, live.handle):
+                current = queue.get(self.db, live.job.id)
+                stale = current.state is not JobState.RUNNING or current.attempt != live.job.attempt
+                if stale and not live.stopping:
+                    live.stopping = True
+                    live.runner.stop(live.folder, live.handle, GRACE_S)
+                continue
+            del self.running[live.job.id]
+            if live.waiting_on is not None:
+                os.close(live.waiting_on)
+            self.finish(live)
+
+    def finish(self, live: Running) -> None:
+        """Decide what an ended attempt was, and record it."""
+        job = live.job
+        ending = live.runner.ending(live.folder, live.handle)
+        result, failure = publish.verdict(live.folder, ending)
+        usage = {"peak_memory_bytes": ending.peak_memory_bytes, "cpu_s": ending.cpu_s} if ending else {}
+        if failure is None and result is not None:
+            try:
+                done = publish.publish(self.db, self.store, self.home, job, result, ending)
+                self.say(f"job {job.id} attempt {job.attempt}: {done.state if done else 'ended after it was given up'}")
+                self._tidy(job, done)
+                return
+            except (HiveError, OSError) as error:
+                failure = failure_of(error)
+        assert failure is not None
+        self._end(job, failure, **usage)
+
+    def _end(self, job: Job, failure: Failure, **usage: float) -> None:
+        done = queue.fail_or_retry(self.db, job, failure, **usage)
+        self.say(f"job {job.id} attempt {job.attempt}: {failure.kind}: {failure.message}")
+        self._tidy(job, done)
+
+    def _tidy(self, job: Job, done: Job | None) -> None:
+        """The log and the result stay; what was copied or is of no more use goes."""
+        orders.clear(self.home.attempt(job.id, job.attempt))
+        if done is not None and done.state is JobState.SUCCEEDED:
+            shutil.rmtree(self.home.checkpoints(job.id), ignore_errors=True)
+
+
+def refuse_untrusted(job: Job, isolation: Isolation) -> None:
+    """Raises HiveError for a recipe of an unknown hand where nothing would hold it."""
+    if not isolation.isolates and not job.work.trusted:
+        raise HiveError(
+            f"{job.name} was not started",
+            f"it is not a built-in recipe, and nothing isolates it here ({isolation.note or isolation.level})",
+            "install bubblewrap, or accept the risk: hive install --allow-unsandboxed",
+        )
+
+
+def failure_of(error: Exception) -> Failure:
+    if isinstance(error, NoCapacity):
+        return Failure("disk_full", error.message, error.why, error.hint)
+    if isinstance(error, BadOutput):
+        return Failure("bad_output", error.message, error.why, error.hint)
+    if isinstance(error, HiveError):
+        return Failure("recipe_error", error.message, error.why, error.hint)
+    return Failure("infrastructure", str(error))
+
+
+def _collect_children() -> None:
+    """Take note of dead shims, so that none stays a zombie. Their endings are on disk."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return
+
+
