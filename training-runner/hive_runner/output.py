@@ -1,0 +1,66 @@
+"""Is what the recipe left behind a result? Checked before result.json says so."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from hive_runner.errors import RunnerError
+
+# Formats that run code when they are opened. Weights are safetensors.
+PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
+
+
+class OutputError(RunnerError):
+    """The result does not hold what the contract asks for."""
+
+    kind = "bad_output"
+
+
+def check_artifact(out: Path) -> None:
+    """Raise OutputError unless `out` holds at least one file, plain files only, and none of them a pickle."""
+    files = plain_files(out)
+    if not files:
+        raise OutputError("the recipe wrote nothing", why=f"{out} is empty after train()", hint="call run.save_weights")
+    for path in files:
+        if path.suffix.lower() in PICKLED:
+            raise OutputError(
+                f"the recipe wrote a pickle: {path.relative_to(out)}",
+                why="a pickle runs code when it is opened, so none goes into an artifact",
+                hint="save weights with run.save_weights (safetensors)",
+            )
+
+
+def check_written(output: Path) -> None:
+    """Raise OutputError unless a predict or sample run wrote what it was asked to."""
+    if not output.exists() or (output.is_dir() and not plain_files(output)):
+        raise OutputError(f"the recipe did not write {output.name}", why="the run ended without an error or a result")
+
+
+def plain_files(folder: Path) -> list[Path]:
+    """Every file below `folder`, sorted. Raises OutputError on a link, socket, pipe or device."""
+    files: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(root, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode):
+                files.append(path)
+            elif not stat.S_ISDIR(mode):
+                raise OutputError(
+                    f"the recipe wrote something that is not a plain file: {path.relative_to(folder)}",
+                    why="an artifact holds plain files and folders only: no links, sockets, pipes or devices",
+                )
+    return sorted(files)
+
+
+def make_durable(folder: Path) -> None:
+    """fsync every file and folder below: result.json, written next, vouches for them."""
+    for root, _, names in os.walk(folder):
+        for path in [*(Path(root, name) for name in names), Path(root)]:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

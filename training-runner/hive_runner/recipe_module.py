@@ -1,0 +1,72 @@
+"""Load a recipe folder as the Python package `hive_recipe_<name>`, so that its modules import each other relatively."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
+from pathlib import Path
+from types import CodeType, ModuleType
+
+
+def package_name(recipe: str) -> str:
+    """`gis-lidar` -> `hive_recipe_gis_lidar`."""
+    return "hive_recipe_" + recipe.replace("-", "_").replace(".", "_")
+
+
+def load(recipe: str, folder: Path, module: str) -> ModuleType:
+    """Import `module` ("train", "predict") of the recipe in `folder`. The folder is only read, never written."""
+    name = package_name(recipe)
+    if name not in sys.modules:
+        finder = _RecipeFinder(name, folder)
+        sys.meta_path.insert(0, finder)
+        package = module_from_spec(finder.package_spec())
+        sys.modules[name] = package
+        if package.__spec__ is not None and isinstance(package.__spec__.loader, SourceFileLoader):
+            package.__spec__.loader.exec_module(package)
+    return import_module(f"{name}.{module}")
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the source, always: a recipe's digest covers its source, so a .pyc beside it must not speak for it."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+class _RecipeFinder:
+    """Finds the modules of one recipe, with `_SourceLoader`."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+
+    def package_spec(self) -> ModuleSpec:
+        initial = self.folder / "__init__.py"
+        loader = _SourceLoader(self.name, str(initial)) if initial.is_file() else None
+        spec = ModuleSpec(self.name, loader, origin=str(initial) if loader else None, is_package=True)
+        spec.submodule_search_locations = [str(self.folder)]
+        spec.has_location = loader is not None
+        return spec
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not name.startswith(self.name + ".") or path is None:
+            return None
+        for folder in path:
+            if spec := FileFinder(folder, (_SourceLoader, [".py"])).find_spec(name):
+                return spec
+        return None
+
+
+def importable_by_children(recipe: str, folder: Path, scratch: Path) -> None:
+    """Let worker processes that are spawned, not forked, import the recipe: they inherit sys.path and nothing else."""
+    packages = scratch / ".packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    (packages / package_name(recipe)).symlink_to(folder.absolute(), target_is_directory=True)
+    sys.path.append(str(packages))
