@@ -219,7 +219,7 @@ def trace(  # type: ignore[no-untyped-def]
 ):
     """Marches each pulse down through the world. wet: (N,) chance that water sends the pulse back.
 
-    -> xyz (M, 3) float32, classes (M,), return numbers (M,), numbers of returns (M,), pulse (M,).
+    -> xyz (M, 3) float32 from the raster's corner, classes (M,), return numbers (M,), numbers of returns (M,), pulse (M,).
     """
     n = terrain.shape[0]
     cells = top.shape[0]
@@ -460,7 +460,9 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
         world.top, world.base, world.slope_x, world.slope_y, world.kind, world.passing, world.porous, wires, head, following,
         flight.beam_m, flight.detect, flight.dead_m, flight.most_returns, wire_reach, int(rng.integers(1 << 60)),
     )
-    inside = ((xyz[:, :2] >= 0) & (xyz[:, :2] < world.size_m)).all(1)
+    xyz[:, :2] -= np.float32(MARGIN_M)
+    rim = 0.3  # the noise to come may push points over the edge
+    inside = ((xyz[:, :2] >= rim) & (xyz[:, :2] < world.size_m - rim)).all(1)
     if flight.keep == "first":
         inside &= numbers == 1
     elif flight.keep == "last":
