@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
+import shutil
 import tomllib
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hive.config import parse_bytes, parse_duration_s
 from hive.errors import RequestError
-from hive.model import Gate, Limits, Param, Profile, Recipe, RunInterface
+from hive.model import Gate, Limits, Param, Profile, Recipe, RunInterface, digest_of
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
@@ -174,3 +178,30 @@ def digest_recipe(folder: Path) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return "sha256:" + total.hexdigest()
+
+
+def snapshot(recipe: Recipe, folder: Path) -> Path:
+    """A copy of the recipe as it is now, below `folder`, which later edits of the recipe do not reach.
+
+    Named by its content, the card included. Raises RequestError when it cannot be written.
+    """
+    files = weight_files(recipe.path) + sorted(recipe.path.glob("*.md"))
+    contents = {path.relative_to(recipe.path).as_posix(): path.read_bytes() for path in files}
+    name = digest_of({place: hashlib.sha256(content).hexdigest() for place, content in contents.items()})
+    target = folder / name.removeprefix("sha256:")[:32]
+    if target.is_dir():
+        return target
+    stage = folder / f".{uuid.uuid4().hex}"
+    try:
+        for place, content in contents.items():
+            path = stage / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        with contextlib.suppress(FileExistsError):
+            os.rename(stage, target)
+    except OSError as error:
+        if not target.is_dir():  # another install made it meanwhile
+            raise RequestError(f"the recipe {recipe.name} cannot be copied", str(error), "make room") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return target

@@ -73,6 +73,8 @@ class Store:
             digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
             (stage / MANIFEST).write_bytes(manifest)
             size_bytes = len(manifest) + sum(entry["size_bytes"] for entry in files)
+            if self.path(digest).exists() and self.verify(digest):
+                self.quarantine(digest)
             if not self.path(digest).exists():
                 _make_durable(stage)
                 os.rename(stage, self.path(digest))

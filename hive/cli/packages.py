@@ -1,0 +1,383 @@
+"""install, remove, list, search, info, verify."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hive.cli.options import complete_installed, complete_model, json_option, key_values, print_json
+
+if TYPE_CHECKING:
+    from hive.model import Job, Package, Step
+    from hive.service import Hive
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_model)
+@click.option("--profile", help="How much to train: smoke, standard (default), ...")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the recipe (repeatable).")
+@click.option("--seed", type=int, help="Another random seed (default 0).")
+@click.option("--data", metavar="FOLDER", help="Train on labelled data of your own.")
+@click.option("--priority", type=click.Choice(["high", "medium", "low"]), default="medium", show_default=True)
+@click.option("--runner", default="auto", show_default=True, help="Backend to build with.")
+@click.option("--memory", metavar="SIZE", help="Memory limit of the build, such as 6GiB.")
+@click.option("--time-limit", metavar="TIME", help="Time limit of the build, such as 90min.")
+@click.option("--rebuild", is_flag=True, help="Build even what is installed or stored already.")
+@click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe even where nothing isolates it.")
+@click.option("--no-wait", is_flag=True, help="Queue the build and return.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the names of what was installed.")
+@json_option
+def install(
+    names: tuple[str, ...],
+    profile: str | None,
+    params: tuple[str, ...],
+    seed: int | None,
+    data: str | None,
+    priority: str,
+    runner: str,
+    memory: str | None,
+    time_limit: str | None,
+    rebuild: bool,
+    allow_unsandboxed: bool,
+    no_wait: bool,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train and install models.
+
+    What is installed already is left alone, what was built before is reused. Ctrl-C detaches; the build goes on.
+    """
+    from hive.config import parse_bytes, parse_duration_s
+    from hive.console import say
+    from hive.plan import Choices
+    from hive.service import Hive, InstallRequest
+
+    try:
+        memory_bytes = parse_bytes(memory) if memory else None
+        wall_s = parse_duration_s(time_limit) if time_limit else None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    pinned = None
+    if data:
+        from hive.data import pin
+
+        pinned = pin(data)
+    hive = Hive.open()
+    choices = Choices(profile, key_values(params, "--param"), seed, pinned, rebuild)
+    request = InstallRequest(names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed)
+    tell = (lambda text: None) if quiet or as_json else say
+    plan = hive.plan(request, tell)
+    for step in plan.steps:
+        _tell_step(step, tell)
+    if plan.builds:
+        name, isolation = hive.isolation(runner)
+        tell(f"  runner: {name}; isolation: {isolation}" + (f"; {isolation.note}" if isolation.note else ""))
+    if dry_run:
+        if as_json:
+            print_json({"plan": [_step_json(step) for step in plan.steps], "dry_run": True})
+        return
+    ticket = hive.install(request, plan)
+    finished: list[Job] = []
+    if ticket.jobs and no_wait:
+        for job in ticket.jobs:
+            tell(f"{job.name}: job {job.id}, {job.state}. Follow it: hive logs -f {job.id}")
+    elif ticket.jobs:
+        for job in ticket.jobs:
+            finished.append(_follow(hive, job, quiet or as_json))
+            _tell_end(hive, finished[-1], tell)
+    if as_json:
+        print_json(
+            {
+                "plan": [_step_json(step) for step in plan.steps],
+                "jobs": [_job_facts(job) for job in finished or ticket.jobs],
+                "packages": [_package_json(p) for p in hive.packages() if p.name in {s.recipe.name for s in plan.steps}],
+            }
+        )
+    elif quiet:
+        for step in plan.steps:
+            click.echo(step.recipe.name if not no_wait or step.action != "build" else ticket.jobs[0].id)
+
+
+def _tell_step(step: Step, tell: Any) -> None:
+    from hive.console import duration, short, size
+
+    name = f"{step.recipe.name} {step.recipe.version}"
+    if step.action == "keep":
+        tell(f"{name} is already installed ({step.build.profile}, {short(step.artifact)})")
+        if step.note:
+            tell(f"  note: {step.note}")
+        return
+    if step.action == "reuse":
+        tell(f"{name}: built before with the same key, reused ({short(step.artifact)})")
+        return
+    profile = step.recipe.profiles[step.build.profile]
+    expected = f"about {duration(step.expected_s)}, " if step.expected_s else ""
+    limits = step.limits
+    tell(
+        f"{name}: to be built ({profile.name}, {expected}{limits.cpus} CPUs, {size(limits.memory_bytes)} memory, "
+        f"at most {duration(limits.wall_s)}, seed {step.build.seed})"
+    )
+    if step.note:
+        tell(f"  note: {step.note}")
+    if not profile.real:
+        tell(f"  WARNING: profile {profile.name} only shows that everything works. The result is NO REAL MODEL.")
+
+
+def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
+    """Watch a job to its end. An interrupt detaches from it and leaves it running."""
+    from hive.console import BuildDisplay, say
+
+    with BuildDisplay(quiet, job.name) as display:
+        try:
+            for update in hive.watch(job.id):
+                job = update.job
+                if update.event is not None:
+                    display.event(update.event)
+                else:
+                    display.state(job)
+        except KeyboardInterrupt:
+            display.close()
+            say(f"\ndetached: the build of {job.name} (job {job.id}) goes on")
+            say(f"  follow it: hive install {job.name}   or   hive logs -f {job.id}")
+            say(f"  cancel it: hive queue cancel {job.id}")
+            raise
+    return job
+
+
+def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
+    """Report a finished job; raises the error that its failure stands for."""
+    from hive.console import duration, metrics_table, short, size
+    from hive.errors import BuildFailed, for_failure
+    from hive.publish import metrics_of
+
+    if job.state != "succeeded":
+        failure = job.failure
+        if failure is None:
+            raise BuildFailed(f"{job.name} was not built", f"job {job.id} is {job.state}")
+        if failure.kind == "gate_refused":
+            tell(metrics_table(metrics_of(hive.log_folder(str(job.id)))))
+        hint = failure.hint or f"hive logs {job.id}; hive queue show {job.id}"
+        raise for_failure(failure.kind)(f"{job.name} was not installed: {failure.message}", failure.why, hint)
+    details = hive.details(job.name)
+    package, artifact = details.package, details.artifact
+    if package is None or artifact is None:
+        return
+    took = duration((job.finished_at or 0) - (job.started_at or 0))
+    if artifact.metrics:
+        tell(metrics_table(artifact.metrics))
+    for gate in job.work.gates:
+        tell(f"  gate passed: {gate}")
+    tell(f"installed {package.name} {package.version} ({short(package.artifact)}, {size(package.size_bytes)}, took {took})")
+    if not package.real:
+        tell(f"  WARNING: profile {package.profile} is NO REAL MODEL; for one: hive install {package.name} --profile standard")
+    recipe = details.recipe
+    if recipe and recipe.run.inputs:
+        tell(f"  use it: hive run {package.name} FILE{recipe.run.inputs[0]} -o RESULT{recipe.run.output}")
+        tell(f"  without a file of your own: hive run {package.name} --sample")
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, shell_complete=complete_installed)
+@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+@click.option("-y", "--yes", is_flag=True, help="Never ask (it does not; accepted for scripts).")
+@json_option
+def remove(names: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove installed models. Their artifacts stay in the store: installing again is instant."""
+    from hive.console import say
+    from hive.service import Hive
+
+    hive = Hive.open()
+    if dry_run:
+        wanted = [hive.details(name).package for name in names]
+        removed = [package for package in wanted if package]
+    else:
+        removed = hive.remove(list(names))
+    if as_json:
+        print_json({"removed": [_package_json(package) for package in removed], "dry_run": dry_run})
+        return
+    for package in removed:
+        say(f"{'would remove' if dry_run else 'removed'} {package.name} {package.version}")
+
+
+@click.command(name="list")
+@click.option("-q", "--quiet", is_flag=True, help="Names only.")
+@json_option
+def list_(quiet: bool, as_json: bool) -> None:
+    """List installed models."""
+    from hive.console import ago, say, short, size, table
+    from hive.service import Hive
+
+    packages = Hive.open().packages()
+    if as_json:
+        print_json([_package_json(package) for package in packages])
+    elif quiet:
+        for package in packages:
+            click.echo(package.name)
+    elif not packages:
+        say("nothing is installed; hive search lists what there is")
+    else:
+        rows = [
+            (p.name, p.version, p.profile if p.real else f"{p.profile} (no real model)", size(p.size_bytes),
+             short(p.artifact), ago(p.installed_at))
+            for p in packages
+        ]  # fmt: skip
+        click.echo(table(("NAME", "VERSION", "PROFILE", "SIZE", "ARTIFACT", "INSTALLED"), rows))
+
+
+@click.command()
+@click.argument("words", nargs=-1)
+@click.option("-q", "--quiet", is_flag=True, help="Names only.")
+@json_option
+def search(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+    """Search the recipes of all sources."""
+    from hive.console import table
+    from hive.errors import RequestError
+    from hive.index import did_you_mean
+    from hive.service import Hive
+
+    hive = Hive.open()
+    recipes = hive.search(" ".join(words))
+    have = {package.name for package in hive.packages()}
+    if as_json:
+        keys = ("name", "version", "summary", "licence", "task", "keywords", "source")
+        print_json([{key: getattr(r, key) for key in keys} | {"installed": r.name in have} for r in recipes])
+        return
+    if not recipes:
+        raise RequestError(f"nothing matches {' '.join(words)!r}", *did_you_mean(" ".join(words), hive.known_names()))
+    if quiet:
+        for recipe in recipes:
+            click.echo(recipe.name)
+        return
+    rows = [(r.name, r.version, "installed" if r.name in have else "", r.summary) for r in recipes]
+    click.echo(table(("NAME", "VERSION", "", "SUMMARY"), rows))
+
+
+@click.command()
+@click.argument("name", shell_complete=complete_model)
+@click.option("--card", is_flag=True, help="Print the model card.")
+@json_option
+def info(name: str, card: bool, as_json: bool) -> None:
+    """Show everything about a model: versions, figures, what it was built from."""
+    from dataclasses import asdict
+
+    from hive.errors import RequestError
+    from hive.service import Hive
+
+    details = Hive.open().details(name)
+    recipe, package, artifact = details.recipe, details.package, details.artifact
+    if card:
+        folder = details.folder or (recipe.path if recipe else None)
+        path = folder / "README.md" if folder else None
+        if path is None or not path.is_file():
+            raise RequestError(f"{name} has no model card")
+        click.echo(path.read_text())
+    elif as_json:
+        facts: dict[str, Any] = {"name": name, "recipe": None, "installed": None}
+        if recipe:
+            facts["recipe"] = {
+                **{k: v for k, v in asdict(recipe).items() if k != "path"},
+                "path": str(recipe.path),
+            }
+        if package and artifact:
+            facts["installed"] = {**_package_json(package), "artifact": asdict(artifact), "path": str(details.folder)}
+        print_json(facts)
+    else:
+        _print_info(name, details)
+
+
+def _print_info(name: str, details: Any) -> None:
+    from hive.console import ago, duration, metrics_table, short, size
+
+    recipe, package, artifact = details.recipe, details.package, details.artifact
+    rows: list[tuple[str, str]] = [("name", name)]
+    if recipe:
+        rows += [
+            ("summary", recipe.summary),
+            ("version", recipe.version + (f" (installed: {package.version})" if package else " (not installed)")),
+            ("licence", recipe.licence),
+            ("source", f"{recipe.source}: {recipe.path}"),
+            ("profiles", ", ".join(p.name + ("" if p.real else " (no real model)") for p in recipe.profiles.values())),
+            ("requires", ", ".join(recipe.requirements) or "nothing"),
+            ("limits", f"{recipe.limits.cpus} CPUs, {size(recipe.limits.memory_bytes)} memory, "
+                       f"{size(recipe.limits.disk_bytes)} disk, {duration(recipe.limits.wall_s)}"),
+        ]  # fmt: skip
+        for option in recipe.run.options:
+            rows.append(("run option", f"--{option.name.replace('_', '-')} (default {option.default}): {option.help}"))
+        for param in recipe.params:
+            rows.append(("param", f"{param.name} (default {param.default}): {param.help}"))
+    if package and artifact:
+        build = artifact.build
+        rows += [
+            ("installed", f"{ago(package.installed_at)}, {package.profile}" + ("" if package.real else " - NO REAL MODEL")),
+            ("artifact", f"{artifact.digest} ({size(artifact.size_bytes)})"),
+            ("path", str(details.folder)),
+            ("build key", artifact.build_key),
+            ("built from", f"recipe {short(build.recipe_digest)}, seed {build.seed}, {build.threads} math thread(s), {build.device}"),
+            ("params", ", ".join(f"{key}={value}" for key, value in build.params.items()) or "none"),
+            ("data", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "made by the recipe"),
+            ("environment", ", ".join(artifact.pins) or "Python alone"),
+            ("built in", duration(artifact.wall_s)),
+            ("isolation", artifact.isolation),
+        ]  # fmt: skip
+    width = max(len(label) for label, _ in rows)
+    for label, value in rows:
+        click.echo(f"{label.ljust(width)}  {value}")
+    if artifact and artifact.metrics:
+        click.echo()
+        click.echo(metrics_table(artifact.metrics))
+
+
+@click.command()
+@click.argument("names", nargs=-1, shell_complete=complete_installed)
+@json_option
+def verify(names: tuple[str, ...], as_json: bool) -> None:
+    """Hash the files of installed models again and name each one that is damaged."""
+    from hive.console import say
+    from hive.errors import DamageFound
+    from hive.service import Hive
+
+    checked = list(Hive.open().verify(list(names)))
+    damaged = [(package, damage) for package, found in checked for damage in found]
+    if as_json:
+        print_json(
+            [{"name": p.name, "artifact": p.artifact, "damaged": [vars(d) for d in found]} for p, found in checked]
+        )
+    else:
+        for package, found in checked:
+            say(f"{package.name} {package.version}: {'ok' if not found else f'{len(found)} damaged'}")
+        for package, damage in damaged:
+            click.echo(f"{package.name}: {damage.file}: {damage.reason}")
+    if damaged:
+        broken = sorted({package.name for package, _ in damaged})
+        raise DamageFound(
+            f"{len(damaged)} damaged files", f"in {', '.join(broken)}", f"hive install --rebuild {' '.join(broken)}"
+        )
+
+
+def _package_json(package: Package) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(package)
+
+
+def _job_facts(job: Job) -> dict[str, Any]:
+    from hive.cli.queue import job_json
+
+    return job_json(job)
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {
+        "action": step.action,
+        "name": step.recipe.name,
+        "version": step.recipe.version,
+        "profile": step.build.profile,
+        "build_key": step.build.key,
+        "artifact": step.artifact or None,
+        "expected_s": step.expected_s,
+        "note": step.note,
+    }
+

@@ -1,0 +1,180 @@
+"""queue status|list|show|cancel|retry, and logs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hive.cli.options import complete_job, complete_model, json_option, print_json
+
+if TYPE_CHECKING:
+    from hive.model import Job
+
+
+@click.group()
+def queue() -> None:
+    """Look at and change the queue of builds."""
+
+
+@queue.command()
+@json_option
+def status(as_json: bool) -> None:
+    """What runs, what waits, and how much is done."""
+    from hive.console import table
+    from hive.service import Hive
+
+    now = Hive.open().queue_status()
+    if as_json:
+        print_json(
+            {
+                "supervisor": now.supervisor,
+                "totals": now.totals,
+                "running": [job_json(job) for job in now.running],
+                "waiting": [job_json(job) for job in now.waiting],
+            }
+        )
+        return
+    order = ("running", "queued", "succeeded", "failed", "cancelled")
+    click.echo(", ".join(f"{now.totals.get(state, 0):,} {state}" for state in order))
+    click.echo(f"supervisor: {'running' if now.supervisor else 'not running'}")
+    if now.running or now.waiting:
+        click.echo(table(("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE"), map(_row, now.running + now.waiting)))
+
+
+@queue.command(name="list")
+@click.option("-n", "--limit", default=20, show_default=True, help="How many of the newest.")
+@click.option("-q", "--quiet", is_flag=True, help="Job numbers only.")
+@json_option
+def list_(limit: int, quiet: bool, as_json: bool) -> None:
+    """The newest jobs, whatever their state."""
+    from hive.console import table
+    from hive.service import Hive
+
+    jobs = Hive.open().jobs(limit)
+    if as_json:
+        print_json([job_json(job) for job in jobs])
+    elif quiet:
+        for job in jobs:
+            click.echo(job.id)
+    else:
+        click.echo(table(("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE"), map(_row, jobs)))
+
+
+@queue.command()
+@click.argument("job_id", type=int, shell_complete=complete_job)
+@json_option
+def show(job_id: int, as_json: bool) -> None:
+    """The story of one job: its attempts, and why each ended."""
+    from dataclasses import asdict
+
+    from hive.console import duration, size, stamp, table
+    from hive.service import Hive
+
+    job, attempts, events, needs = Hive.open().story(job_id)
+    if as_json:
+        print_json(
+            {
+                **job_json(job),
+                "build": asdict(job.build),
+                "work": asdict(job.work),
+                "attempts": [asdict(a) for a in attempts],
+                "events": [asdict(e) for e in events],
+                "needs": [each.id for each in needs],
+            }
+        )
+        return
+    click.echo(f"job {job.id}: {job.name} {job.version}, {job.state}, priority {job.priority_name}")
+    click.echo(f"  build: {job.build.profile}, seed {job.build.seed}, key {job.build_key}")
+    if needs:
+        click.echo(f"  needs: {', '.join(f'job {each.id} ({each.name}, {each.state})' for each in needs)}")
+    if job.failure:
+        click.echo(f"  failure: {job.failure.kind}: {job.failure.message}")
+        for label, text in (("why", job.failure.why), ("try", job.failure.hint)):
+            if text:
+                click.echo(f"    {label}: {text}")
+    if attempts:
+        rows = [
+            (str(a.attempt), stamp(a.started_at), duration((a.ended_at or a.started_at) - a.started_at) if a.ended_at else "",
+             a.outcome or "running", size(a.peak_memory_bytes) if a.ended_at else "", a.message or a.isolation)
+            for a in attempts
+        ]  # fmt: skip
+        click.echo(table(("ATTEMPT", "BEGAN", "TOOK", "OUTCOME", "MEMORY", ""), rows))
+    for event in events:
+        click.echo(f"  {stamp(event.at)}  {event.event}" + (f": {event.detail}" if event.detail else ""))
+
+
+@queue.command()
+@click.argument("job_ids", type=int, nargs=-1, required=True, shell_complete=complete_job)
+@json_option
+def cancel(job_ids: tuple[int, ...], as_json: bool) -> None:
+    """Cancel jobs that wait or run."""
+    from hive.service import Hive
+
+    hive = Hive.open()
+    _report([hive.cancel(job_id) for job_id in job_ids], as_json)
+
+
+@queue.command()
+@click.argument("job_ids", type=int, nargs=-1, required=True, shell_complete=complete_job)
+@json_option
+def retry(job_ids: tuple[int, ...], as_json: bool) -> None:
+    """Try failed or cancelled jobs again, from their last checkpoint."""
+    from hive.service import Hive
+
+    hive = Hive.open()
+    _report([hive.retry(job_id) for job_id in job_ids], as_json)
+
+
+@click.command()
+@click.argument("target", metavar="MODEL|JOB", shell_complete=complete_model)
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
+@click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
+def logs(target: str, follow: bool, tail: int | None) -> None:
+    """Print the log of a model's newest build, or of a job."""
+    from hive.console import plain
+    from hive.progress import tail_log
+    from hive.service import Hive
+
+    hive = Hive.open()
+    folder = hive.log_folder(target)
+    job_id = int(folder.parent.name)
+    for line in tail_log(folder, tail, follow, lambda: hive.job(job_id).state.is_over):
+        click.echo(plain(line))
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """The stable keys of a job."""
+    from dataclasses import asdict
+
+    return {
+        "id": job.id,
+        "name": job.name,
+        "version": job.version,
+        "state": str(job.state),
+        "priority": job.priority_name,
+        "profile": job.build.profile,
+        "attempt": job.attempt,
+        "build_key": job.build_key,
+        "artifact": job.artifact,
+        "failure": asdict(job.failure) if job.failure else None,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+    }
+
+
+def _report(jobs: list[Job], as_json: bool) -> None:
+    if as_json:
+        print_json([job_json(job) for job in jobs])
+        return
+    for job in jobs:
+        click.echo(f"job {job.id} ({job.name}) is {job.state}", err=True)
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    from hive.console import ago
+
+    since = job.finished_at or (job.started_at if job.state == "running" else job.created_at) or job.created_at
+    state = str(job.state) + (f" ({job.failure.kind})" if job.failure and job.state == "failed" else "")
+    return (str(job.id), job.name, state, job.priority_name, job.build.profile, ago(since))

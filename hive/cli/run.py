@@ -1,0 +1,108 @@
+"""run: use an installed model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hive.cli.options import complete_installed, json_option, print_json
+
+if TYPE_CHECKING:
+    from hive.inference import RunOutcome
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name", shell_complete=complete_installed)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="INPUT... [--OPTION VALUE]...")
+@click.option("-o", "--output", help="File to write (default: named after the input, in this folder).")
+@click.option("--sample", is_flag=True, help="No input of your own: let the recipe make one, and use it.")
+@json_option
+def run(name: str, arguments: tuple[str, ...], output: str | None, sample: bool, as_json: bool) -> None:
+    """Run an installed model on files, in the sandbox.
+
+    The model's own options (hive info NAME lists them) are given as --OPTION VALUE.
+    """
+    from hive.console import BuildDisplay, say
+    from hive.service import Hive
+
+    hive = Hive.open()
+    inputs, options = split_arguments(arguments)
+    if not inputs and not sample:
+        raise click.UsageError(f"hive run {name} wants an input file (or --sample, to let the recipe make one)")
+    with BuildDisplay(as_json, name) as display:
+        if sample:
+            made = hive.run(name, [], None, {}, display.event, say, sample=True)
+            if not as_json:
+                say(f"made a sample input: {made.output}")
+            inputs = [str(made.output)]
+        outcome = hive.run(name, inputs, output, options, display.event, say)
+    if as_json:
+        print_json(outcome_json(outcome))
+        return
+    _print_outcome(outcome)
+
+
+def split_arguments(arguments: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+    """Inputs, and the options of the recipe: --name value, --name=value, or --name alone for true."""
+    inputs: list[str] = []
+    options: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--") or word == "--":
+            if word.startswith("-") and len(word) > 1:
+                raise click.UsageError(f"there is no option {word}")
+            inputs.append(word)
+            continue
+        option, equals, value = word[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        options[option] = value
+    return inputs, options
+
+
+def outcome_json(outcome: RunOutcome) -> dict[str, object]:
+    return {
+        "name": outcome.package.name,
+        "version": outcome.package.version,
+        "artifact": outcome.package.artifact,
+        "inputs": list(outcome.inputs),
+        "output": str(outcome.output),
+        "summary": outcome.summary,
+        "runner": outcome.runner,
+        "isolation": outcome.isolation,
+        "wall_s": outcome.wall_s,
+        "cpu_s": outcome.cpu_s,
+        "peak_memory_bytes": outcome.peak_memory_bytes,
+    }
+
+
+def _print_outcome(outcome: RunOutcome) -> None:
+    from hive.console import duration, figure, plain, say, size
+
+    if not outcome.package.real:
+        say(f"WARNING: profile {outcome.package.profile} is NO REAL MODEL; do not use what it says")
+    for warning in outcome.summary.get("warnings", []):
+        say(f"warning: {plain(str(warning))}")
+    for key, value in outcome.summary.items():
+        if key == "warnings":
+            continue
+        label = plain(key.replace("_", " "))
+        if isinstance(value, dict):
+            click.echo(f"{label}:")
+            for name, each in value.items():
+                click.echo(f"  {plain(str(name)):24} {_words(each)}")
+        else:
+            click.echo(f"{label}: {_words(value) if not isinstance(value, float) else figure(value)}")
+    say(f"wrote {outcome.output} in {duration(outcome.wall_s)} ({size(outcome.peak_memory_bytes)} memory, {outcome.runner}: {outcome.isolation})")
+
+
+def _words(value: object) -> str:
+    from hive.console import plain
+
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, list):
+        return ", ".join(_words(each) for each in value)
+    return plain(str(value))

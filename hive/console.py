@@ -1,0 +1,192 @@
+"""What people see: tables, errors, sizes, times, and the display of a running build. rich is imported where it shows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hive.errors import HiveError
+
+if TYPE_CHECKING:
+    from hive_runner.contract import RunEvent
+
+    from hive.model import Job
+
+
+def wants_json() -> bool:
+    return "--json" in sys.argv
+
+
+def say(text: str) -> None:
+    """A line for the person, beside the data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """Text of a recipe or a file name without control characters: it must not drive the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "?" for c in text)
+
+
+def render_error(error: HiveError, as_json: bool = False) -> str:
+    if as_json:
+        import json
+
+        facts = {"message": error.message, "why": error.why, "hint": error.hint, "exit_code": error.exit_code}
+        return json.dumps({"error": facts})
+    lines = [f"error: {error.message}"]
+    if error.why:
+        lines.append(f"  why: {error.why}")
+    if error.hint:
+        lines.append(f"  try: {error.hint}")
+    return "\n".join(plain(line) for part in lines for line in part.split("\n"))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Aligned columns, two spaces apart."""
+    cells = [list(headers), *([plain(str(value)) for value in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
+
+
+def size(size_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" or size_bytes >= 100 else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def ago(at: float) -> str:
+    passed = max(0.0, time.time() - at)
+    if passed < 2 * 86400:
+        return f"{duration(passed)} ago" if passed >= 1 else "just now"
+    return time.strftime("%Y-%m-%d", time.localtime(at))
+
+
+def stamp(at: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else ""
+
+
+def short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def figure(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def metrics_table(metrics: list[dict[str, Any]]) -> str:
+    """Metric, value with spread, what it was measured on, and what a user would otherwise run."""
+    rows = []
+    for metric in metrics:
+        spread = f" ± {figure(metric['spread'])}" if metric.get("spread") is not None else ""
+        arrow = "↑" if metric.get("better") == "higher" else "↓"
+        baselines = ", ".join(f"{name} {figure(value)}" for name, value in metric.get("baselines", {}).items())
+        unit = f" {metric['unit']}" if metric.get("unit") else ""
+        rows.append((f"{metric['name']} {arrow}", f"{figure(metric['value'])}{unit}{spread}", baselines or "-",
+                     metric.get("dataset", "")))  # fmt: skip
+    return table(("METRIC", "VALUE", "BASELINES", "MEASURED ON"), rows)
+
+
+class BuildDisplay:
+    """Shows a job's run: a live bar on a terminal, a line a phase elsewhere, nothing when quiet."""
+
+    def __init__(self, quiet: bool = False, title: str = "") -> None:
+        self.quiet = quiet
+        self.title = title
+        self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet
+        self._progress: Any = None
+        self._task: Any = None
+        self._phase = ""
+        self._phase_began = 0.0
+        self._last: RunEvent | None = None
+
+    def __enter__(self) -> BuildDisplay:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._end_phase()
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def state(self, job: Job) -> None:
+        """The job changed state."""
+        if self.quiet:
+            return
+        if job.state == "queued" and job.failure and job.not_before > time.time():
+            self._line(f"{job.name}: {job.failure.message}; another try in {duration(job.not_before - time.time())}")
+        elif job.state == "queued":
+            self._line(f"{job.name}: waiting in the queue as job {job.id}")
+        elif job.state == "running" and job.attempt > 1:
+            self._line(f"{job.name}: attempt {job.attempt}")
+
+    def event(self, event: RunEvent) -> None:
+        if self.quiet:
+            return
+        if event.kind == "log":
+            self._line(f"  {plain(event.message)}")
+            return
+        if event.kind not in ("phase", "progress"):
+            return
+        if event.phase != self._phase:
+            self._end_phase()
+            self._phase, self._phase_began = event.phase, event.at
+            if not self.live:
+                self._line(f"{self.title}: {plain(event.phase)}" + (f", {event.total} steps" if event.total else ""))
+        if event.kind == "progress":
+            self._last = event
+        if self.live:
+            self._draw(event)
+
+    def _draw(self, event: RunEvent) -> None:
+        if self._progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            self._progress = Progress(
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
+                TextColumn("{task.fields[steps]}"), TextColumn("[cyan]{task.fields[figures]}"),
+                TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
+                console=Console(stderr=True), transient=True, speed_estimate_period=120,
+            )  # fmt: skip
+            self._progress.start()
+        if self._task is None:
+            self._task = self._progress.add_task("", total=None, steps="", figures="")
+        figures = " ".join(f"{plain(name)} {figure(value)}" for name, value in list(event.metrics.items())[:3])
+        self._progress.update(
+            self._task, description=f"{self.title} [bold]{plain(event.phase) or 'starting'}[/]", completed=event.step,
+            total=event.total or None, steps=f"{event.step}/{event.total}" if event.total else "", figures=figures,
+        )  # fmt: skip
+
+    def _end_phase(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        if self._last is not None and self._phase:
+            figures = " ".join(f"{plain(name)} {figure(value)}" for name, value in self._last.metrics.items())
+            took = duration(self._last.at - self._phase_began)
+            self._line(f"  {plain(self._phase)} took {took}" + (f": {figures}" if figures else ""))
+        self._last, self._phase = None, ""
+
+    def _line(self, text: str) -> None:
+        if self._progress is not None:
+            self._progress.console.print(text, markup=False, highlight=False)
+        else:
+            say(text)

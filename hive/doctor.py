@@ -1,0 +1,81 @@
+"""What hive finds on this machine, and what would be better."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hive import db
+from hive.model import Isolation
+from hive.paths import Home
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    status: str  # "ok" | "note" | "problem"
+    found: str
+    hint: str = ""
+
+
+def examine(home: Home, runner: str, isolation: Isolation, supervisor: bool, recipes: int) -> list[Check]:
+    """Every check, each independent of the others."""
+    return [
+        Check("python", "ok", f"{sys.version.split()[0]} in {sys.prefix}"),
+        _home(home),
+        _disk(home),
+        _sqlite(home),
+        _machine(),
+        _isolation(runner, isolation),
+        Check("supervisor", "ok", "running" if supervisor else "not running (it starts when there is work)"),
+        Check("recipes", "ok" if recipes else "problem", f"{recipes} found"),
+        _training(),
+    ]
+
+
+def _home(home: Home) -> Check:
+    above = next(path for path in (home.root, *home.root.parents) if path.exists())
+    if os.access(above, os.W_OK):
+        return Check("home", "ok", f"{home.root}{'' if home.root.exists() else ' (not made yet)'}")
+    return Check("home", "problem", f"{home.root} cannot be written to", "set HIVE_HOME to another folder")
+
+
+def _disk(home: Home) -> Check:
+    above = next(path for path in (home.root, *home.root.parents) if path.exists())
+    free = shutil.disk_usage(above).free
+    return Check("disk", "ok" if free > 5 << 30 else "problem", f"{free / 2**30:.1f} GiB free", "builds need some GiB")
+
+
+def _sqlite(home: Home) -> Check:
+    version = db.sqlite3.sqlite_version
+    mode = db.journal_mode(home.database)
+    why = "safe here" if mode == "wal" else (
+        "no WAL: the file system is remote" if db.wal_is_safe() else "no WAL: this SQLite has the WAL-reset race"
+    )  # fmt: skip
+    return Check("sqlite", "ok" if mode == "wal" else "note", f"{version} ({db.sqlite3.__name__}), journal {mode}, {why}")
+
+
+def _machine() -> Check:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    gpu = "GPU found, not used by the process runner" if Path("/dev/nvidia0").exists() else "no GPU"
+    return Check("machine", "ok", f"{os.cpu_count()} cores, {memory / 2**30:.0f} GiB memory, {gpu}")
+
+
+def _isolation(runner: str, isolation: Isolation) -> Check:
+    found = f"{runner}: {isolation}"
+    if isolation.isolates:
+        return Check("isolation", "ok", found)
+    return Check("isolation", "problem", found, isolation.note or "install bubblewrap")
+
+
+def _training() -> Check:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Check("training", "ok", f"torch {version('torch')}")
+    except PackageNotFoundError:
+        return Check("training", "note", "no torch here: recipes that need it get an environment of their own",
+                     "pip install 'hive-models[train]'")  # fmt: skip

@@ -1,0 +1,250 @@
+"""`hive run`: an installed model on a user's files, in the sandbox its build ran in, and nothing half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hive_runner.contract import RunEvent
+
+from hive.errors import HiveError, RequestError, for_failure
+from hive.index import did_you_mean
+from hive.model import Package, Recipe
+from hive.orders import run_order
+from hive.paths import Home
+from hive.plan import Machine
+from hive.progress import EventTail
+from hive.publish import verdict
+from hive.recipe import parse_value, read_recipe
+from hive.runners.base import Order, Runner
+from hive.store import Store
+
+Say = Callable[[str], None]
+GRACE_S = 3.0
+# A run is not a build: it may take as long as the files are large.
+RUN_WALL_S = 7 * 86400.0
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    package: Package
+    inputs: tuple[str, ...]
+    output: Path
+    summary: dict[str, Any]
+    runner: str
+    isolation: str
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+
+
+def run_model(
+    home: Home,
+    store: Store,
+    runner: Runner,
+    package: Package,
+    environment_of: Callable[[tuple[str, ...], Say], Any],
+    machine: Machine,
+    inputs: list[str],
+    output: str | None,
+    options: dict[str, str],
+    on_event: Callable[[RunEvent], None],
+    say: Say,
+    sample: bool,
+) -> RunOutcome:
+    """Run `package` on `inputs`; with `sample`, write an example input instead.
+
+    Raises RequestError for what the user can mend, and otherwise the error that the failure's kind stands for.
+    """
+    artifact = store.path(package.artifact)
+    manifest = store.manifest(package.artifact)
+    recipe = read_recipe(artifact / "recipe", "installed")
+    paths = [] if sample else [_usable_input(recipe, text) for text in inputs]
+    chosen = _options(recipe, options)
+    target = _usable_output(recipe, output, paths)
+    environment = environment_of(recipe.requirements, say)
+    limits = replace(
+        recipe.limits,
+        cpus=machine.cpus,
+        memory_bytes=min(recipe.limits.memory_bytes, machine.memory_bytes),
+        disk_bytes=0,
+        wall_s=RUN_WALL_S,
+    )
+    folder = home.root / "runs" / uuid.uuid4().hex
+    # Beside the target, so that the finished file gets there by a rename.
+    with _temporary_folder(target.parent) as out:
+        try:
+            order = run_order(
+                home, folder, runner, artifact, manifest, paths, out, target.name, chosen, limits,
+                environment.python, tuple(str(path) for path in environment.paths), "sample" if sample else "predict",
+            )  # fmt: skip
+            started = time.monotonic()
+            _execute(runner, order, on_event)
+            ending = runner.ending(folder, "")
+            result, failure = verdict(folder, ending)
+            if failure is not None or result is None:
+                raise _error(recipe.name, folder, failure)
+            written = out / target.name
+            if not written.exists():
+                raise HiveError(f"{recipe.name} wrote no {target.name}", "its recipe did not do what it promised")
+            for path in sorted(out.iterdir()):
+                _put(path, target.parent / path.name)
+            return RunOutcome(
+                package=package,
+                inputs=tuple(map(str, paths)),
+                output=target,
+                summary=result.summary,
+                runner=runner.name,
+                isolation=str(runner.isolation()),
+                wall_s=round(time.monotonic() - started, 3),
+                cpu_s=ending.cpu_s if ending else 0.0,
+                peak_memory_bytes=ending.peak_memory_bytes if ending else 0,
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _execute(runner: Runner, order: Order, on_event: Callable[[RunEvent], None]) -> None:
+    """Start and follow to the end; an interrupt ends the run first."""
+    handle = runner.start(order)
+    tail = EventTail()
+    waiting_on = runner.wait_descriptor(handle)
+    try:
+        while runner.alive(order.folder, handle):
+            for event in tail.read(order.folder):
+                on_event(event)
+            time.sleep(0.02)
+        for event in tail.read(order.folder):
+            on_event(event)
+    except BaseException:
+        runner.stop(order.folder, handle, GRACE_S)
+        _await_end(runner, order.folder, handle)
+        raise
+    finally:
+        if waiting_on is not None:
+            os.close(waiting_on)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+
+
+def _await_end(runner: Runner, folder: Path, handle: str) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while runner.alive(folder, handle):
+        if time.monotonic() > deadline:
+            runner.stop(folder, handle, 0)
+        time.sleep(0.05)
+
+
+def _error(name: str, folder: Path, failure: Any) -> HiveError:
+    """The failure of a run as an error, with the run's last words where it gave no reason of its own."""
+    if failure.kind == "bad_input":
+        return RequestError(failure.message, failure.why, failure.hint)
+    hint = failure.hint
+    if failure.kind in ("recipe_error", "infrastructure", "bad_output"):
+        kept = Path(tempfile.gettempdir(), f"hive-run-{folder.name[:8]}.log")
+        with contextlib.suppress(OSError):
+            shutil.copyfile(folder / "log.txt", kept)
+            hint = hint or f"its log is in {kept}"
+    return for_failure(failure.kind)(f"{name} failed: {failure.message}", failure.why, hint)
+
+
+def _usable_input(recipe: Recipe, text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.exists():
+        raise RequestError(f"there is no file {text}", f"{recipe.name} wants {recipe.run.input_help or 'a file'}")
+    if path.is_file() and not os.access(path, os.R_OK):
+        raise RequestError(f"{text} cannot be read", "permission denied", "check its permissions")
+    suffixes = recipe.run.inputs
+    if suffixes and path.is_file() and not path.name.lower().endswith(suffixes):
+        raise RequestError(
+            f"{recipe.name} does not read {path.suffix or path.name!r} files", f"it reads {', '.join(suffixes)}",
+            recipe.run.input_help,
+        )  # fmt: skip
+    return path.resolve()
+
+
+def _usable_output(recipe: Recipe, text: str | None, inputs: list[Path]) -> Path:
+    """Where the result goes: as asked, or beside the working folder under the input's name."""
+    suffix = recipe.run.output
+    if text is None:
+        stem = inputs[0].stem if inputs else recipe.name
+        text = f"{stem}-{recipe.name}{suffix}" if inputs else f"{recipe.name}-sample{suffix}"
+    target = Path(text).expanduser().absolute()
+    if target.is_dir() and suffix:
+        target = target / f"{inputs[0].stem if inputs else recipe.name}-{recipe.name}{suffix}"
+    allowed = (suffix, *recipe.run.outputs) if suffix else ()
+    if allowed and not target.name.lower().endswith(allowed):
+        raise RequestError(
+            f"{recipe.name} cannot write {target.name}", f"it writes {', '.join(allowed)}",
+            f"-o {target.with_suffix('').name}{suffix}",
+        )  # fmt: skip
+    if target in inputs or (target.exists() and any(target.samefile(path) for path in inputs)):
+        raise RequestError(f"{target.name} is the input itself", "the result would replace it", "-o another name")
+    if not target.parent.is_dir():
+        raise RequestError(f"there is no folder {target.parent}", "the result is written there", f"mkdir -p {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise RequestError(f"cannot write to {target.parent}", "permission denied", "-o another folder")
+    return target
+
+
+def _options(recipe: Recipe, given: dict[str, str]) -> dict[str, Any]:
+    known = {option.name: option for option in recipe.run.options}
+    chosen = {name: option.default for name, option in known.items()}
+    for name, text in given.items():
+        plain = name.replace("-", "_")
+        if plain not in known:
+            raise RequestError(
+                f"{recipe.name} has no option --{name}",
+                *did_you_mean(plain, list(known)) if known else ("it has no options of its own", ""),
+            )
+        chosen[plain] = parse_value(known[plain], text)
+    return chosen
+
+
+@contextlib.contextmanager
+def _temporary_folder(parent: Path) -> Any:
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".hive-", dir=parent))
+    except OSError as error:
+        raise RequestError(f"cannot write to {parent}", error.strerror or str(error), "-o another folder") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(source: Path, target: Path) -> None:
+    if target.is_dir() and source.is_dir():
+        shutil.rmtree(target)
+    os.replace(source, target)
+
+
+def load_model(artifact: Path, name: str, threads: int, device: str) -> Any:
+    """The recipe's own `load`, from the code that was installed with the weights."""
+    package = "hive_model_" + "".join(c if c.isalnum() else "_" for c in name)
+    folder = artifact / "recipe"
+    init = folder / "__init__.py"
+    spec = importlib.util.spec_from_file_location(
+        package, init if init.exists() else None, submodule_search_locations=[str(folder)]
+    ) or importlib.machinery.ModuleSpec(package, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    try:
+        predict = importlib.import_module(f"{package}.predict")
+    except ImportError as error:
+        raise RequestError(
+            f"{name} cannot be loaded in this Python", str(error), f"hive info {name} lists its requirements"
+        ) from error
+    return predict.load(artifact, threads=threads, device=device)

@@ -1,0 +1,407 @@
+"""class Hive: every use case. The command line, and later the web page and the monitor, are faces of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hive import installed, queue
+from hive.config import Settings, load_settings
+from hive.db import Database
+from hive.errors import NoCapacity, RequestError
+from hive.index import Index, did_you_mean
+from hive.model import PRIORITIES, Artifact, Attempt, Isolation, Job, JobEvent, Package, Plan, Recipe, Step
+from hive.paths import Home, default_home
+from hive.states import JobState
+
+if TYPE_CHECKING:
+    from hive_runner.contract import RunEvent
+
+    from hive.inference import RunOutcome
+    from hive.plan import Choices
+    from hive.runners.base import Runner
+    from hive.store import Damage, Store
+
+Say = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class InstallRequest:
+    names: tuple[str, ...]
+    choices: Choices
+    priority: str = "medium"
+    runner: str = "auto"
+    memory_bytes: int | None = None
+    wall_s: float | None = None
+    allow_unsandboxed: bool = False
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What became of an install request at once, and the jobs that will do the rest."""
+
+    plan: Plan
+    jobs: tuple[Job, ...]
+    installed: tuple[Package, ...]
+
+
+@dataclass(frozen=True)
+class Update:
+    """Something new about a job that is watched: its state, or an event of its run."""
+
+    job: Job
+    event: RunEvent | None = None
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    totals: dict[str, int]
+    running: list[Job]
+    waiting: list[Job]
+    supervisor: bool
+
+
+@dataclass(frozen=True)
+class Details:
+    """All there is to say of one name."""
+
+    recipe: Recipe | None
+    package: Package | None
+    artifact: Artifact | None
+    folder: Path | None
+
+
+class Hive:
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self.home = home
+        self.settings = settings
+        self.index = Index(settings.sources)
+
+    @classmethod
+    def open(cls) -> Hive:
+        home = Home(default_home())
+        return cls(home, load_settings(home.root))
+
+    @cached_property
+    def db(self) -> Database:
+        """The database for changes: made on first use."""
+        self.home.create()
+        return Database(self.home.database)
+
+    @cached_property
+    def _reading(self) -> Database | None:
+        """The database for questions. None before anything was ever installed; asking creates nothing."""
+        if "db" in self.__dict__:
+            return self.db
+        return Database(self.home.database, readonly=True) if self.home.database.exists() else None
+
+    @cached_property
+    def store(self) -> Store:
+        from hive.store import Store
+
+        return Store(self.home.store, self.home.staging)
+
+    # -- packages: asking
+
+    def packages(self) -> list[Package]:
+        return installed.packages(self._reading) if self._reading else []
+
+    def search(self, text: str) -> list[Recipe]:
+        """Recipes whose name, summary, task or keywords hold every word of `text`."""
+        words = text.lower().split()
+
+        def matches(recipe: Recipe) -> bool:
+            heap = " ".join((recipe.name, recipe.summary, recipe.task, *recipe.keywords)).lower()
+            return all(word in heap for word in words)
+
+        return [recipe for recipe in self.index.recipes() if matches(recipe)]
+
+    def details(self, name: str) -> Details:
+        """Raises RequestError for a name that is neither a recipe nor installed."""
+        package = installed.find(self._reading, name) if self._reading else None
+        artifact = installed.artifact(self._reading, package.artifact) if self._reading and package else None
+        try:
+            recipe: Recipe | None = self.index.recipe(name)
+        except RequestError:
+            if package is None:
+                raise
+            recipe = None
+        folder = self.store.path(package.artifact) if package else None
+        return Details(recipe, package, artifact, folder)
+
+    def known_names(self) -> list[str]:
+        return self.index.names()
+
+    # -- packages: changing
+
+    def plan(self, request: InstallRequest, say: Say = _silent) -> Plan:
+        """Resolve and pin. May make a runner environment, which `say` hears of. Raises RequestError, NoCapacity."""
+        from hive.plan import Choices, keeps, make_build, step_of
+        from hive.resolve import resolve, split_request
+
+        asked = {split_request(name)[0] for name in request.names}
+        steps: list[Step] = []
+        keys: dict[str, str] = {}
+        for recipe in resolve(request.names, self.index.recipe):
+            choices = request.choices if recipe.name in asked else Choices()
+            package = installed.find(self.db, recipe.name)
+            artifact = installed.artifact(self.db, package.artifact) if package else None
+            note = keeps(recipe, choices, package, artifact)
+            if note is not None and artifact is not None and self.store.has(artifact.digest):
+                keys[recipe.name] = artifact.build_key
+                steps.append(
+                    Step("keep", recipe, artifact.build, (), recipe.limits, artifact=artifact.digest, note=note)
+                )
+                continue
+            self._check_python(recipe)
+            needed = {name: keys[name] for name in (split_request(text)[0] for text in recipe.depends)}
+            environment = self._environment(recipe.requirements, say)
+            build = make_build(recipe, choices, environment.digest, needed)
+            stored = installed.artifact_by_key(self.db, build.key)
+            stored = stored if stored and self.store.has(stored.digest) else None
+            step = step_of(self._limited(recipe, request), build, choices, self._machine(), stored)
+            mounts = tuple(str(path) for path in environment.paths)
+            steps.append(replace(step, pins=environment.pins, python=environment.python, mounts=mounts))
+            keys[recipe.name] = build.key
+        return Plan(tuple(steps))
+
+    def install(self, request: InstallRequest, plan: Plan) -> Ticket:
+        """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
+        from hive.launch import launch
+        from hive.model import Work
+        from hive.recipe import snapshot
+        from hive.resolve import split_request
+
+        asked = {split_request(name)[0] for name in request.names}
+        done: list[Package] = []
+        for step in plan.steps:
+            if step.action == "reuse":
+                with self.db.write():
+                    installed.install(
+                        self.db, step.recipe.name, step.recipe.version, step.artifact, step.recipe.name not in asked
+                    )
+            if step.action != "build":
+                done.append(installed.get(self.db, step.recipe.name))
+        builds = [
+            (
+                step.build,
+                Work(
+                    recipe_path=str(snapshot(step.recipe, self.home.snapshots)),
+                    limits=step.limits,
+                    gates=step.gates,
+                    python=step.python,
+                    mounts=step.mounts,
+                    pins=step.pins,
+                    runner=request.runner if request.runner != "auto" else self.settings.runner,
+                    trusted=step.recipe.is_builtin or request.allow_unsandboxed,
+                    real=step.recipe.profiles[step.build.profile].real,
+                ),
+            )
+            for step in plan.builds
+        ]
+        jobs: list[Job] = []
+        if builds:
+            automatic = {step.recipe.name for step in plan.builds} - asked
+            jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic)
+            launch(self.home)
+        return Ticket(plan, tuple(jobs), tuple(done))
+
+    def remove(self, names: list[str]) -> list[Package]:
+        """Remove packages; their artifacts stay in the store. Raises RequestError if one is not installed or is needed."""
+        packages = [installed.get(self.db, name) for name in dict.fromkeys(names)]
+        leaving = {package.name for package in packages}
+        for package in installed.packages(self.db):
+            needed = installed.artifact(self.db, package.artifact).build.dependencies
+            if package.name not in leaving and (held := leaving & set(needed)):
+                raise RequestError(
+                    f"{sorted(held)[0]} cannot be removed", f"{package.name} needs it", f"remove {package.name} too"
+                )
+        installed.remove(self.db, sorted(leaving))
+        return packages
+
+    def verify(self, names: list[str]) -> Iterator[tuple[Package, list[Damage]]]:
+        """Hash the files of the packages named (or of all) again. Raises RequestError."""
+        db = self._reading
+        chosen = [installed.get(db, name) for name in names] if names and db else self.packages()
+        if names and not db:
+            raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")
+        for package in chosen:
+            yield package, self.store.verify(package.artifact)
+
+    # -- packages: using
+
+    def run(
+        self,
+        name: str,
+        inputs: list[str],
+        output: str | None,
+        options: dict[str, str],
+        on_event: Callable[[RunEvent], None],
+        say: Say = _silent,
+        sample: bool = False,
+    ) -> RunOutcome:
+        """Run an installed model on files, sandboxed like its build. Raises the HiveError that its failure means."""
+        from hive.inference import run_model
+
+        package = installed.get(self.db, name)
+        return run_model(
+            self.home, self.store, self.runner(self.settings.runner), package, self._environment, self._machine(),
+            inputs, output, options, on_event, say, sample,
+        )  # fmt: skip
+
+    def load(self, name: str, threads: int, device: str) -> Any:
+        from hive.inference import load_model
+
+        if not self._reading:
+            raise RequestError(f"{name} is not installed", "nothing is", f"hive install {name}")
+        return load_model(self.store.path(installed.get(self._reading, name).artifact), name, threads, device)
+
+    # -- queue
+
+    def queue_status(self) -> QueueStatus:
+        from hive.launch import supervisor_runs
+
+        db = self._reading
+        if db is None:
+            return QueueStatus({state: 0 for state in JobState}, [], [], False)
+        return QueueStatus(queue.totals(db), queue.running(db), queue.waiting(db), supervisor_runs(self.home))
+
+    def jobs(self, limit: int) -> list[Job]:
+        """The newest first."""
+        return queue.newest(self._reading, limit) if self._reading else []
+
+    def job(self, job_id: int) -> Job:
+        if not self._reading:
+            raise RequestError(f"there is no job {job_id}", "nothing was ever queued")
+        return queue.get(self._reading, job_id)
+
+    def story(self, job_id: int) -> tuple[Job, list[Attempt], list[JobEvent], list[Job]]:
+        """A job, its attempts, its events, and the jobs it needs."""
+        job, db = self.job(job_id), self._reading
+        assert db is not None
+        return job, queue.attempts(db, job_id), queue.events(db, job_id), queue.needs(db, job_id)
+
+    def cancel(self, job_id: int) -> Job:
+        """Cancel a job; its runner is stopped by the supervisor. Raises RequestError."""
+        from hive.launch import launch
+
+        job = queue.cancel(self.db, job_id)
+        if job.attempt:
+            launch(self.home)  # somebody must stop the runner
+        return job
+
+    def retry(self, job_id: int) -> Job:
+        from hive.launch import launch
+
+        job = queue.retry(self.db, job_id)
+        launch(self.home)
+        return job
+
+    def watch(self, job_id: int) -> Iterator[Update]:
+        """A job's life from now to its end: each change of state, each event of its runs.
+
+        A supervisor that died meanwhile is replaced, so that whoever watches sees an end.
+        """
+        from hive.launch import launch
+        from hive.progress import EventTail
+
+        job, seen, tail = queue.get(self.db, job_id), self.db.version_seen(), EventTail()
+        yield Update(job)
+        started, looked = time.monotonic(), time.monotonic()
+        while True:
+            if job.attempt:
+                for event in tail.read(self.home.attempt(job.id, job.attempt)):
+                    yield Update(job, event)
+            if job.state.is_over:
+                return
+            now = time.monotonic()
+            time.sleep(0.004 if now - started < 1 else 0.05)
+            version = self.db.version_seen()
+            if version != seen:
+                seen, before = version, job
+                job = queue.get(self.db, job_id)
+                if (job.state, job.attempt) != (before.state, before.attempt):
+                    if before.attempt and job.attempt == before.attempt:
+                        for event in tail.read(self.home.attempt(job.id, job.attempt)):
+                            yield Update(before, event)
+                    yield Update(job)
+            elif now - looked > 2:
+                looked = now
+                launch(self.home)
+
+    def log_folder(self, target: str) -> Path:
+        """The contract folder of the newest attempt of a job (by number) or of a model's newest job."""
+        db = self._reading
+        if target.isdigit():
+            job = self.job(int(target))
+        else:
+            found = queue.newest_of_name(db, target) if db else None
+            if found is None:
+                raise RequestError(f"{target} was never built here", *did_you_mean(target, self.known_names()))
+            job = found
+        if not job.attempt:
+            raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", "see: hive queue status")
+        return self.home.attempt(job.id, job.attempt)
+
+    # -- system
+
+    def runner(self, wanted: str = "auto") -> Runner:
+        from hive.runners.all import choose
+
+        self.home.create()
+        return choose(self.home, wanted)
+
+    def isolation(self, wanted: str = "auto") -> tuple[str, Isolation]:
+        runner = self.runner(wanted if wanted != "auto" else self.settings.runner)
+        return runner.name, runner.isolation()
+
+    def _environment(self, requirements: tuple[str, ...], say: Say) -> Any:
+        from hive import environments
+
+        return environments.ensure(requirements, self.home.root, self.settings.offline, say)
+
+    def _machine(self) -> Any:
+        from hive.plan import Machine
+
+        self.home.create()
+        place = os.statvfs(self.home.root)
+        return Machine(
+            cpus=min(self.settings.cpus, os.cpu_count() or 1),
+            memory_bytes=min(self.settings.max_memory, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
+            free_disk_bytes=place.f_bavail * place.f_frsize,
+        )
+
+    @staticmethod
+    def _limited(recipe: Recipe, request: InstallRequest) -> Recipe:
+        """The recipe with the limits that the user gave instead of its own."""
+        limits = recipe.limits
+        if request.memory_bytes is not None:
+            limits = replace(limits, memory_bytes=request.memory_bytes)
+        if request.wall_s is not None:
+            limits = replace(limits, wall_s=request.wall_s)
+            profiles = {name: replace(profile, wall_s=None) for name, profile in recipe.profiles.items()}
+            return replace(recipe, limits=limits, profiles=profiles)
+        return replace(recipe, limits=limits)
+
+    @staticmethod
+    def _check_python(recipe: Recipe) -> None:
+        if not recipe.python:
+            return
+        import platform
+
+        from packaging.specifiers import SpecifierSet
+
+        if not SpecifierSet(recipe.python).contains(platform.python_version()):
+            raise NoCapacity(
+                f"{recipe.name} needs Python {recipe.python}", f"this is {platform.python_version()}",
+                "install hive with another Python",
+            )  # fmt: skip
