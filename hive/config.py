@@ -10,8 +10,11 @@ from typing import Any
 
 from hive.errors import RequestError
 
-UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
-         "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
+DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+BINARY = {
+    prefix + suffix: 2**power for prefix, power in zip("kmgt", (10, 20, 30, 40), strict=True) for suffix in ("", "ib")
+}
+UNITS = DECIMAL | BINARY
 
 
 def parse_bytes(text: str | int) -> int:

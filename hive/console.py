@@ -1,4 +1,4 @@
-"""What people see: tables, errors, sizes, times, and the display of a running build. rich is imported where it shows."""
+"""What people see: tables, errors, sizes, times, the display of a running build. rich is imported where it shows."""
 
 from __future__ import annotations
 
@@ -158,7 +158,14 @@ class BuildDisplay:
     def _draw(self, event: RunEvent) -> None:
         if self._progress is None:
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
 
             self._progress = Progress(
                 SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),

@@ -30,6 +30,7 @@ WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 REMOTE_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster", "lustre", "afs")
 
 Error = sqlite3.Error
+LIBRARY = f"{sqlite3.sqlite_version} ({sqlite3.__name__.partition('.')[0]})"
 Row = Mapping[str, Any]
 
 
@@ -75,7 +76,7 @@ class Database:
     """A connection that reads freely and writes in `write()` blocks."""
 
     def __init__(self, path: Path, readonly: bool = False) -> None:
-        """Open, create or migrate. Raises StoreError for a newer schema, a foreign file, a damaged one or no permission."""
+        """Open, create or migrate. Raises StoreError for a newer schema, a foreign or damaged file, no permission."""
         self.path = path
         self.readonly = readonly
         try:
@@ -151,15 +152,15 @@ class Database:
                 f"PRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;"
             )
 
-    def all(self, name: str, **values: Any) -> list[dict[str, Any]]:
+    def all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.connection.execute(query(name), values).fetchall()
         return rows
 
-    def one(self, name: str, **values: Any) -> dict[str, Any] | None:
+    def one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
         row: dict[str, Any] | None = self.connection.execute(query(name), values).fetchone()
         return row
 
-    def run(self, name: str, **values: Any) -> int:
+    def run(self, name: str, /, **values: Any) -> int:
         """Execute a statement; the number of rows it changed."""
         return int(self.connection.execute(query(name), values).rowcount)
 
@@ -169,7 +170,7 @@ class Database:
 
     @contextmanager
     def _file_lock(self) -> Iterator[None]:
-        descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path.with_name("database.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -50,12 +50,11 @@ def _disk(home: Home) -> Check:
 
 
 def _sqlite(home: Home) -> Check:
-    version = db.sqlite3.sqlite_version
     mode = db.journal_mode(home.database)
     why = "safe here" if mode == "wal" else (
         "no WAL: the file system is remote" if db.wal_is_safe() else "no WAL: this SQLite has the WAL-reset race"
     )  # fmt: skip
-    return Check("sqlite", "ok" if mode == "wal" else "note", f"{version} ({db.sqlite3.__name__}), journal {mode}, {why}")
+    return Check("sqlite", "ok" if mode == "wal" else "note", f"{db.LIBRARY}, journal {mode}, {why}")
 
 
 def _machine() -> Check:

@@ -57,9 +57,9 @@ class Index:
                 continue
 
 
-def did_you_mean(name: str, known: list[str]) -> tuple[str, str]:
+def did_you_mean(name: str, known: list[str], otherwise: str = "hive search lists what there is") -> tuple[str, str]:
     """The why and the hint for a name that nobody knows."""
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     near = near or [candidate for candidate in known if name.lower() in candidate or candidate in name.lower()]
-    hint = f"did you mean {' or '.join(near)}?" if near else "hive search lists what there is"
+    hint = f"did you mean {' or '.join(near)}?" if near else otherwise
     return (f"known are {', '.join(known)}" if known else "no source has any recipe", hint)

@@ -193,7 +193,9 @@ def _usable_output(recipe: Recipe, text: str | None, inputs: list[Path]) -> Path
     if target in inputs or (target.exists() and any(target.samefile(path) for path in inputs)):
         raise RequestError(f"{target.name} is the input itself", "the result would replace it", "-o another name")
     if not target.parent.is_dir():
-        raise RequestError(f"there is no folder {target.parent}", "the result is written there", f"mkdir -p {target.parent}")
+        raise RequestError(
+            f"there is no folder {target.parent}", "the result is written there", f"mkdir -p {target.parent}"
+        )
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise RequestError(f"cannot write to {target.parent}", "permission denied", "-o another folder")
     return target

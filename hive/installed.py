@@ -79,7 +79,9 @@ def record_artifact(db: Database, made: Artifact) -> None:
     db.run(
         "packages.insert_artifact",
         **{
-            **{name: getattr(made, name) for name in ("digest", "name", "version", "build_key", "size_bytes", "wall_s")},
+            **{
+                name: getattr(made, name) for name in ("digest", "name", "version", "build_key", "size_bytes", "wall_s")
+            },
             "now": made.created_at,
             "real": int(made.real),
             "build": json.dumps(asdict(made.build)),

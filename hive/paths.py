@@ -61,7 +61,8 @@ class Home:
                 part.mkdir(exist_ok=True)
         except OSError as error:
             raise StoreError(
-                f"cannot create {error.filename or self.root}", error.strerror or str(error),
+                f"cannot create {error.filename or self.root}",
+                error.strerror or str(error),
                 "set HIVE_HOME to a folder that you may write to, or make room",
             ) from error
 

@@ -1,4 +1,4 @@
-"""Pinned recipes -> Plan: what is kept, what the store already has, what must be built. Pure: it reads nothing itself."""
+"""Pinned recipes -> Plan: what is kept, what the store already has, what must be built. Pure: it reads nothing."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def pick_profile(recipe: Recipe, choices: Choices) -> Profile:
     """The profile asked for, else standard. Raises RequestError."""
     wanted = choices.profile or "standard"
     if wanted not in recipe.profiles:
-        raise RequestError(
-            f"{recipe.name} has no profile {wanted!r}", *did_you_mean(wanted, list(recipe.profiles))
-        )
+        raise RequestError(f"{recipe.name} has no profile {wanted!r}", *did_you_mean(wanted, list(recipe.profiles)))
     return recipe.profiles[wanted]
 
 
@@ -123,9 +121,7 @@ def fit(recipe: Recipe, profile: Profile, machine: Machine) -> tuple[Limits, str
     )
 
 
-def step_of(
-    recipe: Recipe, build: Build, choices: Choices, machine: Machine, stored: Artifact | None
-) -> Step:
+def step_of(recipe: Recipe, build: Build, choices: Choices, machine: Machine, stored: Artifact | None) -> Step:
     """Reuse what the store has under this key, else build. Raises NoCapacity."""
     profile = recipe.profiles[build.profile]
     if stored is not None and not choices.rebuild:

@@ -41,7 +41,10 @@ def verdict(folder: Path, ending: Ending | None) -> tuple[RunResult | None, Fail
 
 def _limit_failure(ending: Ending) -> Failure:
     words = {
-        "out_of_memory": ("it needed more memory than its limit", "raise it: hive install --memory, or HIVE_MAX_MEMORY"),
+        "out_of_memory": (
+            "it needed more memory than its limit",
+            "raise it: hive install --memory, or HIVE_MAX_MEMORY",
+        ),
         "timeout": ("it ran longer than its time limit", "a longer limit: hive install --time-limit"),
         "disk_full": ("it wrote more than its disk limit", ""),
         "no_heartbeat": ("it hung", ""),
@@ -55,9 +58,7 @@ def _no_result(folder: Path, ending: Ending | None) -> Failure:
         return Failure("infrastructure", "the runner vanished", "it was killed, or the machine went down")
     if ending.exit_code < 0:
         return Failure("infrastructure", f"the runner was killed by signal {-ending.exit_code}")
-    return Failure(
-        "recipe_error", f"the run ended with exit code {ending.exit_code} and no result", last_words(folder)
-    )
+    return Failure("recipe_error", f"the run ended with exit code {ending.exit_code} and no result", last_words(folder))
 
 
 def last_words(folder: Path) -> str:

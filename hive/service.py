@@ -216,7 +216,7 @@ class Hive:
         return Ticket(plan, tuple(jobs), tuple(done))
 
     def remove(self, names: list[str]) -> list[Package]:
-        """Remove packages; their artifacts stay in the store. Raises RequestError if one is not installed or is needed."""
+        """Remove packages, not their artifacts. Raises RequestError if one is not installed or is needed."""
         packages = [installed.get(self.db, name) for name in dict.fromkeys(names)]
         leaving = {package.name for package in packages}
         for package in installed.packages(self.db):
@@ -272,7 +272,7 @@ class Hive:
 
         db = self._reading
         if db is None:
-            return QueueStatus({state: 0 for state in JobState}, [], [], False)
+            return QueueStatus(dict.fromkeys(JobState, 0), [], [], False)
         return QueueStatus(queue.totals(db), queue.running(db), queue.waiting(db), supervisor_runs(self.home))
 
     def jobs(self, limit: int) -> list[Job]:

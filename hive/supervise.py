@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
         supervisor = Supervisor(
             home, db, Store(home.store, home.staging), runner, settings.max_runners, os.cpu_count() or 1, say
         )
-        signal.signal(signal.SIGTERM, lambda number, frame: supervisor.drain())
+        signal.signal(signal.SIGTERM, supervisor.drain)
         supervisor.run()
         os.close(lock)
         # Work may have arrived between the last look and the release. Whoever takes the lock now does it.

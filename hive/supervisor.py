@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import select
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from hive import installed, orders, publish, queue
 from hive.capacity import free_cpus
@@ -73,8 +73,8 @@ class Supervisor:
                 return
             self.wait()
 
-    def drain(self) -> None:
-        """Claim nothing more and leave; what runs goes on, and the next supervisor adopts it."""
+    def drain(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """Signal handler: claim nothing more and leave; what runs goes on, and the next supervisor adopts it."""
         self.draining = True
 
     def is_idle(self) -> bool:
@@ -96,7 +96,9 @@ class Supervisor:
     def start_what_fits(self) -> None:
         queue.fail_stranded(self.db)
         while True:
-            cores = free_cpus((r.job.work.limits.cpus for r in self.running.values()), self.max_runners, self.machine_cpus)
+            cores = free_cpus(
+                (r.job.work.limits.cpus for r in self.running.values()), self.max_runners, self.machine_cpus
+            )
             if not cores:
                 return
             if queue.next_due(self.db) is None:
@@ -214,5 +216,3 @@ def _collect_children() -> None:
             continue
     except ChildProcessError:
         return
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -48,8 +48,8 @@ class LazyGroup(click.Group):
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             from hive.index import did_you_mean
 
-            why, hint = did_you_mean(args[0], list(COMMANDS))
-            raise click.UsageError(f"there is no command {args[0]!r}\n  why: {why}\n  try: {hint.replace('hive search lists what there is', 'hive --help')}")
+            why, hint = did_you_mean(args[0], list(COMMANDS), "see: hive --help")
+            raise click.UsageError(f"there is no command {args[0]!r}\n  why: {why}\n  try: {hint}")
         return super().resolve_command(ctx, args)
 
 

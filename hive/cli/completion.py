@@ -22,7 +22,9 @@ def install_completion(app: click.Command) -> str:
     shell = Path(os.environ.get("SHELL", "bash")).name
     completer = get_completion_class(shell)
     if completer is None or shell not in PLACES:
-        raise RequestError(f"no completion for {shell!r}", f"known are {', '.join(PLACES)}", "SHELL=bash hive --install-completion")
+        raise RequestError(
+            f"no completion for {shell!r}", f"known are {', '.join(PLACES)}", "SHELL=bash hive --install-completion"
+        )
     target = Path.home() / PLACES[shell]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(completer(app, {}, "hive", "_HIVE_COMPLETE").source())

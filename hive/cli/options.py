@@ -36,7 +36,11 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     from hive.service import Hive
 
     jobs = Hive.open().jobs(50)
-    return [CompletionItem(str(job.id), help=f"{job.name}, {job.state}") for job in jobs if str(job.id).startswith(incomplete)]
+    return [
+        CompletionItem(str(job.id), help=f"{job.name}, {job.state}")
+        for job in jobs
+        if str(job.id).startswith(incomplete)
+    ]
 
 
 def key_values(pairs: tuple[str, ...], option: str) -> dict[str, str]:

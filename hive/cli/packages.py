@@ -93,7 +93,9 @@ def install(
             {
                 "plan": [_step_json(step) for step in plan.steps],
                 "jobs": [_job_facts(job) for job in finished or ticket.jobs],
-                "packages": [_package_json(p) for p in hive.packages() if p.name in {s.recipe.name for s in plan.steps}],
+                "packages": [
+                    _package_json(p) for p in hive.packages() if p.name in {s.recipe.name for s in plan.steps}
+                ],
             }
         )
     elif quiet:
@@ -170,9 +172,10 @@ def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
         tell(metrics_table(artifact.metrics))
     for gate in job.work.gates:
         tell(f"  gate passed: {gate}")
-    tell(f"installed {package.name} {package.version} ({short(package.artifact)}, {size(package.size_bytes)}, took {took})")
+    name = f"{package.name} {package.version}"
+    tell(f"installed {name} ({short(package.artifact)}, {size(package.size_bytes)}, took {took})")
     if not package.real:
-        tell(f"  WARNING: profile {package.profile} is NO REAL MODEL; for one: hive install {package.name} --profile standard")
+        tell(f"  WARNING: profile {package.profile} is NO REAL MODEL; for one: hive install {package.name}")
     recipe = details.recipe
     if recipe and recipe.run.inputs:
         tell(f"  use it: hive run {package.name} FILE{recipe.run.inputs[0]} -o RESULT{recipe.run.output}")
@@ -311,11 +314,12 @@ def _print_info(name: str, details: Any) -> None:
     if package and artifact:
         build = artifact.build
         rows += [
-            ("installed", f"{ago(package.installed_at)}, {package.profile}" + ("" if package.real else " - NO REAL MODEL")),
+            ("installed", f"{ago(package.installed_at)}, {package.profile}{'' if package.real else ': NO REAL MODEL'}"),
             ("artifact", f"{artifact.digest} ({size(artifact.size_bytes)})"),
             ("path", str(details.folder)),
             ("build key", artifact.build_key),
-            ("built from", f"recipe {short(build.recipe_digest)}, seed {build.seed}, {build.threads} math thread(s), {build.device}"),
+            ("recipe", short(build.recipe_digest)),
+            ("seed", f"{build.seed}, {build.threads} math thread(s), {build.device}"),
             ("params", ", ".join(f"{key}={value}" for key, value in build.params.items()) or "none"),
             ("data", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "made by the recipe"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
@@ -380,4 +384,3 @@ def _step_json(step: Step) -> dict[str, Any]:
         "expected_s": step.expected_s,
         "note": step.note,
     }
-

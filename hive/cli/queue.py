@@ -9,7 +9,7 @@ import click
 from hive.cli.options import complete_job, complete_model, json_option, print_json
 
 if TYPE_CHECKING:
-    from hive.model import Job
+    from hive.model import Attempt, Job
 
 
 @click.group()
@@ -39,7 +39,9 @@ def status(as_json: bool) -> None:
     click.echo(", ".join(f"{now.totals.get(state, 0):,} {state}" for state in order))
     click.echo(f"supervisor: {'running' if now.supervisor else 'not running'}")
     if now.running or now.waiting:
-        click.echo(table(("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE"), map(_row, now.running + now.waiting)))
+        click.echo(
+            table(("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE"), map(_row, now.running + now.waiting))
+        )
 
 
 @queue.command(name="list")
@@ -68,7 +70,7 @@ def show(job_id: int, as_json: bool) -> None:
     """The story of one job: its attempts, and why each ended."""
     from dataclasses import asdict
 
-    from hive.console import duration, size, stamp, table
+    from hive.console import stamp, table
     from hive.service import Hive
 
     job, attempts, events, needs = Hive.open().story(job_id)
@@ -94,11 +96,7 @@ def show(job_id: int, as_json: bool) -> None:
             if text:
                 click.echo(f"    {label}: {text}")
     if attempts:
-        rows = [
-            (str(a.attempt), stamp(a.started_at), duration((a.ended_at or a.started_at) - a.started_at) if a.ended_at else "",
-             a.outcome or "running", size(a.peak_memory_bytes) if a.ended_at else "", a.message or a.isolation)
-            for a in attempts
-        ]  # fmt: skip
+        rows = [_attempt_row(a) for a in attempts]
         click.echo(table(("ATTEMPT", "BEGAN", "TOOK", "OUTCOME", "MEMORY", ""), rows))
     for event in events:
         click.echo(f"  {stamp(event.at)}  {event.event}" + (f": {event.detail}" if event.detail else ""))
@@ -170,6 +168,22 @@ def _report(jobs: list[Job], as_json: bool) -> None:
         return
     for job in jobs:
         click.echo(f"job {job.id} ({job.name}) is {job.state}", err=True)
+
+
+def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
+    from hive.console import duration, size, stamp
+
+    took = duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else ""
+    memory = size(attempt.peak_memory_bytes) if attempt.ended_at else ""
+    outcome = attempt.outcome or "running"
+    return (
+        str(attempt.attempt),
+        stamp(attempt.started_at),
+        took,
+        outcome,
+        memory,
+        attempt.message or attempt.isolation,
+    )
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -95,7 +95,8 @@ def _print_outcome(outcome: RunOutcome) -> None:
                 click.echo(f"  {plain(str(name)):24} {_words(each)}")
         else:
             click.echo(f"{label}: {_words(value) if not isinstance(value, float) else figure(value)}")
-    say(f"wrote {outcome.output} in {duration(outcome.wall_s)} ({size(outcome.peak_memory_bytes)} memory, {outcome.runner}: {outcome.isolation})")
+    cost = f"{duration(outcome.wall_s)}, {size(outcome.peak_memory_bytes)} memory"
+    say(f"wrote {outcome.output} ({cost}; {outcome.runner}: {outcome.isolation})")
 
 
 def _words(value: object) -> str:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -52,15 +53,15 @@ class ProcessRunner:
         argv = [*sandbox_argv(found, network=False), "--", "/usr/bin/env", "true"]
         probe = subprocess.run(argv, capture_output=True, text=True, timeout=20)
         self._refusal = "" if probe.returncode == 0 else (probe.stderr.strip() or f"exit {probe.returncode}")
-        try:
+        with suppress(OSError):  # a read-only home: probe again next time
             memory.write_text(json.dumps({"facts": facts, "refusal": self._refusal}))
-        except OSError:
-            pass  # a read-only home: probe again next time
         return "" if self._refusal else found
 
     def isolation(self) -> Isolation:
         if self._bwrap:
-            return Isolation("bwrap", files="yes", network="yes", home="yes", processes="yes", memory="watched", cpu="yes")
+            return Isolation(
+                "bwrap", files="yes", network="yes", home="yes", processes="yes", memory="watched", cpu="yes"
+            )
         return Isolation(
             "none", files="no", network="no", home="no", processes="no", memory="watched", cpu="yes",
             note=f"no sandbox: {self._refusal}",
@@ -206,7 +207,11 @@ def boot_id() -> str:
 
 def start_ticks(pid: int) -> str:
     """When a process started, in clock ticks since boot: with the pid and the boot, its identity."""
-    return _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split(" ")[20:21][0] if Path(f"/proc/{pid}").exists() else ""
+    return (
+        _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split(" ")[20:21][0]
+        if Path(f"/proc/{pid}").exists()
+        else ""
+    )
 
 
 def _read(path: Path) -> str:
