@@ -57,6 +57,7 @@ class Flight:
     keep: str  # all, first or last returns
     decimate: float  # share of the points that stays
     step_m: float  # rounding of coordinates
+    lowest_plant_m: float  # what is lower is labelled ground
 
 
 def draw_flight(rng: np.random.Generator, domain: Domain, max_density: float) -> Flight:
@@ -78,27 +79,28 @@ def draw_flight(rng: np.random.Generator, domain: Domain, max_density: float) ->
         half_scan_deg=rng.uniform(*domain.half_scan_deg),
         pattern=str(rng.choice(["parallel", "zigzag", "elliptical"], p=[0.5, 0.25, 0.25])),
         stretch=float(np.exp(rng.uniform(-0.7, 1.1))),
-        beam_m=float(np.clip(flying_height * rng.uniform(0.0001, 0.00025), 0.04, 0.4)),
-        detect=rng.uniform(*domain.detect),
-        dead_m=rng.uniform(0.3, 2.5),
+        beam_m=float(np.clip(flying_height * rng.uniform(0.00012, 0.0004), 0.06, 0.45)),
+        detect=float(np.exp(rng.uniform(*np.log(domain.detect)))),
+        dead_m=rng.uniform(0.5, 3.0),
         most_returns=int(rng.choice([1, 2, 3, 4, 5, 7, 15], p=[0.03, 0.07, 0.1, 0.2, 0.3, 0.2, 0.1])),
         range_noise_m=noise if rng.random() < 0.95 else rng.uniform(0.05, 0.15),
-        strip_offset_m=rng.uniform(0.0, 0.05),
+        strip_offset_m=max(rng.uniform(-0.02, 0.045), 0.0),
         keep=str(rng.choice(["all", "first", "last"], p=[0.9, 0.04, 0.06])),
         decimate=decimate,
         step_m=float(rng.choice([0.001, 0.01])),
+        lowest_plant_m=rng.uniform(0.1, 0.2),
     )
 
 
-def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float) -> tuple[Floats, Floats]:
-    """-> (N, 2) where each pulse meets the plane of height z, (N, 2) how far it moves sideways a metre down; in the order of the scan."""
+def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float) -> tuple[Floats, Floats, NDArray[np.int32]]:
+    """-> (N, 2) where each pulse meets the plane of height z, (N, 2) how far it moves sideways a metre down, (N,) its strip."""
     size, centre = world.size_m, world.size_m / 2
     reach = size * 0.71 + 6.0
     heading = rng.uniform(0, 2 * np.pi)
     shares = rng.dirichlet(np.full(flight.strips, 6.0)) if flight.strips > 1 else np.ones(1)
     limit = np.tan(np.radians(flight.half_scan_deg))
-    places, leans = [], []
-    for share in shares:
+    places, leans, strips = [], [], []
+    for strip, share in enumerate(shares):
         turn = heading + rng.choice([0.0, np.pi]) + (np.pi / 2 if rng.random() < 0.05 else 0.0) + rng.normal(0, 0.02)
         nadir = rng.uniform(-1, 1) * limit * flight.flying_height_m  # across-track distance of the scene's centre from the track
         looks = 2 if flight.pattern == "elliptical" else 1
@@ -129,9 +131,10 @@ def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float
             c, s = np.cos(turn), np.sin(turn)
             x, y = centre - s * across + c * along, centre + c * across + s * along
             inside = (np.abs(x - centre) < centre + 8) & (np.abs(y - centre) < centre + 8)
+            strips.append(np.full(np.count_nonzero(inside), strip, np.int32))
             places.append(np.stack([x, y], 1)[inside].astype(np.float32))
             leans.append(np.stack([-s * lean_across + c * lean_along, c * lean_across + s * lean_along], 1)[inside].astype(np.float32))
-    return np.concatenate(places), np.concatenate(leans)
+    return np.concatenate(places), np.concatenate(leans), np.concatenate(strips)
 
 
 def hang_wires(world: World) -> tuple[Floats, NDArray[np.int32], NDArray[np.int32], Floats]:
@@ -215,7 +218,7 @@ def ground_heights(terrain, x, y):  # type: ignore[no-untyped-def]
 @njit(cache=False)
 def trace(  # type: ignore[no-untyped-def]
     places, leans, wet, plane_z, terrain, tops, water, low_height, low_cover, keep, top, base, slope_x, slope_y, kind, passing, porous,
-    wires, wire_head, wire_next, beam, detect, dead, most, wire_reach, seed,
+    wires, wire_head, wire_next, beam, detect, dead, most, wire_reach, lowest_plant, seed,
 ):
     """Marches each pulse down through the world. wet: (N,) chance that water sends the pulse back.
 
@@ -375,9 +378,9 @@ def trace(  # type: ignore[no-untyped-def]
                             if water[cy, cx]:
                                 cls, chance = WATER, wet[p]
                             elif v < low_cover[cy, cx]:
-                                rise = low_height[cy, cx] * u
+                                rise = low_height[cy, cx] * (u if low_cover[cy, cx] < 0.5 else np.sqrt(u))
                                 z += rise
-                                if rise > 0.2:
+                                if rise > lowest_plant:
                                     cls = VEGETATION
                         else:
                             cls = int(kind[iy, ix])
@@ -386,11 +389,13 @@ def trace(  # type: ignore[no-untyped-def]
                                 z = max(highest - s_hit, ground_in)
                             elif hit == 2 and not shifted and highest - s_hit - dead > lowest:
                                 # The rim of the beam may miss the edge and go on.
-                                angle = 6.2831853 * v
-                                ox, oy = beam * np.cos(angle), beam * np.sin(angle)
-                                jx, jy = int((x_start + ux * s_hit + ox) / CELL_M), int((y_start + uy * s_hit + oy) / CELL_M)
-                                if 0 <= jx < cells and 0 <= jy < cells and top[jy, jx] < z - dead - 0.3 and energy * (0.2 + 0.6 * u) > detect:
-                                    restart = True
+                                for turn in range(4):
+                                    angle = 6.2831853 * v + 1.5707963 * turn
+                                    ox, oy = 1.3 * beam * np.cos(angle), 1.3 * beam * np.sin(angle)
+                                    jx, jy = int((x_start + ux * s_hit + ox) / CELL_M), int((y_start + uy * s_hit + oy) / CELL_M)
+                                    if 0 <= jx < cells and 0 <= jy < cells and top[jy, jx] < z - dead - 0.3:
+                                        restart = energy * (0.2 + 0.6 * u) > detect * 0.5
+                                        break
                         if chance < 1.0:
                             state = scramble(state)
                             if float(state >> np.uint64(40)) / 16777216.0 > chance:
@@ -451,14 +456,14 @@ def simulate(seed: int, index: int, size_m: float = 160.0, *, max_density: float
 
 def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
     plane_z = float(np.median(world.terrain))
-    places, leans = draw_pulses(rng, world, flight, plane_z)
+    places, leans, strips = draw_pulses(rng, world, flight, plane_z)
     wires, head, following, wire_tops = hang_wires(world)
     tops = column_tops(world.terrain, world.top, world.porous, wire_tops)
     wire_reach = flight.beam_m * 0.6 + 0.03
     xyz, classes, numbers, totals, pulses = trace(
         places, leans, water_echo(rng, places, leans), plane_z, world.terrain, tops, world.water, world.low_height, world.low_cover, world.keep,
         world.top, world.base, world.slope_x, world.slope_y, world.kind, world.passing, world.porous, wires, head, following,
-        flight.beam_m, flight.detect, flight.dead_m, flight.most_returns, wire_reach, int(rng.integers(1 << 60)),
+        flight.beam_m, flight.detect, flight.dead_m, flight.most_returns, wire_reach, flight.lowest_plant_m, int(rng.integers(1 << 60)),
     )
     xyz[:, :2] -= np.float32(MARGIN_M)
     rim = 0.3  # the noise to come may push points over the edge
@@ -474,6 +479,8 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
     noise = rng.standard_normal((len(xyz), 3), dtype=np.float32)
     along_beam = noise[:, 2] * np.float32(flight.range_noise_m)
     xyz[:, 2] -= along_beam
+    offsets = rng.normal(0, 1, (flight.strips, 3)) * (2 * flight.strip_offset_m, 2 * flight.strip_offset_m, flight.strip_offset_m)
+    xyz += np.clip(offsets, -0.1, 0.1).astype(np.float32)[strips[pulses]]
     xyz[:, :2] += leans[pulses] * along_beam[:, None] + noise[:, :2] * np.float32(0.15 * flight.beam_m + 0.01)
     xyz, classes, numbers, totals = add_noise(rng, world, xyz, classes, numbers, totals)
     terrain_z = ground_heights(world.terrain, xyz[:, 0], xyz[:, 1])

@@ -48,14 +48,14 @@ class Domain:
     )
     steepest_deg: float = 35.0
     roof_pitch_deg: tuple[float, float] = (12.0, 55.0)
-    crown_extinction: tuple[float, float] = (0.25, 1.6)  # 1/m in leaf; bare crowns take a quarter of it
+    crown_extinction: tuple[float, float] = (0.25, 2.5)  # 1/m in leaf; bare crowns take a quarter of it
     leaf_off: float = 0.4
     wires: float = 0.3
-    range_noise_m: tuple[float, float] = (0.008, 0.05)
+    range_noise_m: tuple[float, float] = (0.005, 0.04)
     flying_height_m: tuple[float, float] = (300.0, 3000.0)
     half_scan_deg: tuple[float, float] = (8.0, 30.0)
     density: tuple[float, float] = (0.3, 80.0)  # pulses a square metre, log-uniform, then limited to max_density
-    detect: tuple[float, float] = (0.05, 0.25)  # share of the pulse's energy that makes a return
+    detect: tuple[float, float] = (0.1, 0.5)  # share of the pulse's energy that makes a return, log-uniform
 
 
 TRAIN = Domain()
@@ -63,14 +63,14 @@ SHIFTED = Domain(
     biomes={"town": 0.12, "suburb": 0.16, "village": 0.2, "industry": 0.12, "forest": 0.16, "farmland": 0.08, "river": 0.1, "hills": 0.06},
     steepest_deg=38.0,
     roof_pitch_deg=(8.0, 60.0),
-    crown_extinction=(0.2, 2.0),
+    crown_extinction=(0.2, 3.0),
     leaf_off=0.5,
     wires=0.4,
     range_noise_m=(0.012, 0.07),
     flying_height_m=(250.0, 2200.0),
     half_scan_deg=(12.0, 34.0),
     density=(0.5, 40.0),
-    detect=(0.04, 0.3),
+    detect=(0.08, 0.6),
 )
 
 
@@ -188,6 +188,10 @@ def draw_terrain(rng: np.random.Generator, world: World, biome: str, domain: Dom
         r = np.hypot(world.x - cx, (world.y - cy) * rng.uniform(0.6, 1.6)) + 6 * fractal(rng, n, 2.0)
         depth = rng.uniform(-12, 10)
         z = z + depth * np.clip((rng.uniform(20, 50) - r) / rng.uniform(3, 15), 0, 1)
+    if biome in ("forest", "hills", "river") and rng.random() < 0.12:  # an escarpment
+        _, across = draw_line(rng, world).local(world.x, world.y)
+        across = across + 3 * fractal(rng, n, 1.8)
+        z = z + rng.uniform(1.5, 9) * np.clip(across / rng.uniform(1, 8) + 0.5, 0, 1)
     z += fractal(rng, n, 1.0) * rng.choice([0.0, 0.01, 0.03, 0.07]) * (1.8 if biome in ("forest", "hills") else 0.6)
     world.terrain[:] = z
     rough = fractal(rng, n, 1.4)
@@ -340,6 +344,8 @@ class Part:
     parapet: float = 0.0
     overhang: float = 0.0
     round: bool = False
+    hole: float = 0.0  # of a round part: share of the radius that is courtyard
+    open: bool = False  # a roof on posts: beams pass below it
 
 
 def stamp_building(
@@ -360,7 +366,11 @@ def stamp_building(
     base = np.full((height, width), -1e4, np.float32)
     for part in parts:
         pu, pv, a, b = u - part.u, v - part.v, part.a, part.b
-        inside = (pu / a) ** 2 + (pv / b) ** 2 < 1 if part.round else (np.abs(pu) < a) & (np.abs(pv) < b)
+        if part.round:
+            r = np.hypot(pu / a, pv / b)
+            inside = (r < 1) & (r >= part.hole)
+        else:
+            inside = (np.abs(pu) < a) & (np.abs(pv) < b)
         form = (pv, pu, b, a) if part.turned else (pu, pv, a, b)
         z = part.eaves + roof_height(part.roof, *form, part.pitch, part.extra)
         edge = np.minimum(a - np.abs(pu), b - np.abs(pv))
@@ -368,7 +378,9 @@ def stamp_building(
             z = np.where(edge < 0.35, z + part.parapet, z)
         higher = inside & (z > top)
         top = np.where(higher, z, top)
-        if part.overhang:
+        if part.open:
+            base = np.where(higher, part.eaves - 0.4, base)
+        elif part.overhang:
             base = np.where(higher, np.where(edge < part.overhang, part.eaves - 0.25, -1e4), base)
         else:
             base = np.where(higher, -1e4, base)
@@ -429,6 +441,15 @@ def level_ground(world: World, x: float, y: float, a: float, share: float) -> No
     z += (weight * (z.mean() - z)).astype(np.float32)
 
 
+def step_ground(world: World, x: float, y: float, angle: float, a: float, b: float, rise: float) -> None:
+    """Raises (or sinks) an oblong of bare earth with upright sides."""
+    rows, cols = world.window(x, y, float(np.hypot(a, b)), COLUMN_M)
+    dx, dy = world.x[rows, cols] - x, world.y[rows, cols] - y
+    c, s = np.cos(angle), np.sin(angle)
+    inside = (np.abs(c * dx + s * dy) < a) & (np.abs(-s * dx + c * dy) < b) & ((world.taken[rows, cols] & 7) == 0)
+    world.terrain[rows, cols][inside] += np.float32(rise)
+
+
 def roof_clutter(rng: np.random.Generator, parts: list[Part], amount: float) -> list[Part]:
     """Chimneys, dormers, vents, lift houses: small boxes that stand on the roofs."""
     clutter: list[Part] = []
@@ -467,7 +488,7 @@ def draw_roof(rng: np.random.Generator, domain: Domain, style: str, half_width: 
     }[style]
     form = str(rng.choice(forms[0], p=forms[1]))
     low, high = np.radians(domain.roof_pitch_deg)
-    pitch = rng.uniform(low, high) if style != "hall" else rng.uniform(np.radians(4), np.radians(20))
+    pitch = low + (high - low) * rng.beta(1.6, 1.8) if style != "hall" else rng.uniform(np.radians(4), np.radians(20))
     limit = np.arctan(9.0 / max(half_width, 1.0))  # no roof higher than 9 m
     return form, float(min(pitch, limit))
 
@@ -489,7 +510,7 @@ def house(rng: np.random.Generator, world: World, domain: Domain, x: float, y: f
     if not free(world, x, y, angle, a, b, rng.uniform(0.3, 2.5)):
         return False
     form, pitch = draw_roof(rng, domain, "house" if style == "house" else "hall", b)
-    eaves = rng.uniform(2.3, 6.5)
+    eaves = rng.uniform(2.3, 3.4) if rng.random() < 0.5 else rng.uniform(3.0, 6.5)
     overhang = rng.choice([0.0, 0.3, 0.6])
     parts = [Part(0, 0, a, b, eaves, form, pitch, False, rng.uniform(0.2, 0.6), rng.choice([0, 0.3, 0.6]) if form == "flat" else 0.0, overhang)]
     if rng.random() < 0.45:  # a wing makes L or T
@@ -502,6 +523,13 @@ def house(rng: np.random.Generator, world: World, domain: Domain, x: float, y: f
         parts.append(Part(rng.choice([-1, 1]) * (a + wa), rng.uniform(-0.6, 0.6) * b, wa, wb, rng.uniform(2.1, 3.1), rng.choice(["flat", "shed", "gable"]), 0.4))
     if rng.random() < 0.6:
         level_ground(world, x, y, max(a, b), rng.uniform(0.4, 1.0))
+    if rng.random() < 0.35:  # a terrace, stairs, a sunken drive
+        u, v = rng.uniform(-1, 1) * a, rng.choice([-1, 1]) * (b + 1)
+        px, py = x + np.cos(angle) * u - np.sin(angle) * v, y + np.sin(angle) * u + np.cos(angle) * v
+        step_ground(world, px, py, angle, rng.uniform(1.5, 5), rng.uniform(1.5, 4.5), rng.uniform(-1.2, 1.2))
+    if rng.random() < 0.12:  # carport, awning, pergola
+        wa = rng.uniform(1.3, 3.0)
+        parts.append(Part(rng.choice([-1, 1]) * (a + wa), rng.uniform(-0.5, 0.5) * b, wa, rng.uniform(1.5, 3), rng.uniform(2.2, 2.9), open=True))
     stamp_building(world, x, y, angle, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng))
     return True
 
@@ -552,10 +580,17 @@ def slab(rng: np.random.Generator, world: World, domain: Domain, x: float, y: fl
     form, pitch = draw_roof(rng, domain, "urban", b)
     parapet = rng.choice([0.0, 0.3, 0.6, 1.1])
     parts = [Part(0, 0, a, b, eaves, form, pitch, False, 0.3, parapet if form == "flat" else 0.0, 0.0, bool(rng.random() < 0.05))]
+    if rng.random() < 0.06:  # a ring, a drum
+        parts = [Part(0, 0, a, a, eaves, "flat", round=True, hole=rng.uniform(0, 0.8)), Part(0, 0, a, a, eaves + 3, "flat", round=True, hole=0.8)]
+    if rng.random() < 0.2:  # a way down to a basement or a loading dock
+        step_ground(world, x, y, angle, a + rng.uniform(1, 6), rng.uniform(1.5, 4), rng.uniform(-2.5, -0.8))
     for _ in range(rng.integers(0, 3)):
         wa, wb = rng.uniform(0.25, 0.6) * a, rng.uniform(0.3, 1.0) * b
         parts.append(Part(rng.uniform(-0.9, 0.9) * a, rng.choice([-1, 1]) * b, wa, wb, eaves * rng.choice([0.3, 0.6, 1.0, 1.2]), "flat", 0, False, 0, parapet))
     stamp_building(world, x, y, angle, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng))
+    if rng.random() < 0.25:
+        wing = [Part(0, 0, rng.uniform(0.5, 1.0) * a, rng.uniform(0.6, 1.0) * b, eaves * rng.choice([0.4, 0.7, 1.0]), form, pitch)]
+        stamp_building(world, x + rng.uniform(-0.6, 0.6) * a, y + rng.uniform(-0.6, 0.6) * a, angle + rng.uniform(0.3, 1.2), wing)
     if rng.random() < 0.5 and not parts[0].round:
         balconies(rng, world, x, y, angle, a, b, eaves)
 
@@ -633,9 +668,10 @@ def tree(
     start: float | None = None,
 ) -> None:
     if radius is None:
-        radius = height * (rng.uniform(0.13, 0.24) if shape == CONE else rng.uniform(0.22, 0.45) if shape == ELLIPSOID else rng.uniform(0.1, 0.16))
+        slender = {CONE: rng.uniform(0.14, 0.28), ELLIPSOID: rng.uniform(0.25, 0.55), COLUMN: rng.uniform(0.1, 0.18)}[shape]
+        radius = height * slender
     if start is None:
-        start = rng.uniform(0.05, 0.35) if shape == CONE else rng.uniform(0.12, 0.4)
+        start = rng.uniform(0.0, 0.35) if shape == CONE else rng.uniform(0.03, 0.4)
     world.crowns.append((x, y, height, radius, start, shape, extinction, float(bare), rng.uniform(0.2, 0.65), rng.integers(0, 1 << 30)))
 
 
@@ -682,16 +718,26 @@ def forest(rng: np.random.Generator, world: World, flora: Flora, where: NDArray[
             h = max(tall * (1 + vary * rng.standard_normal()), 2.0)
             wide = min(h * rng.uniform(0.12, 0.3), spacing * rng.uniform(0.45, 0.9))
             tree(rng, world, x, y, h, shape, flora.extinction * rng.uniform(0.6, 1.5), bare, wide, rng.uniform(0.15, 0.7))
-    under = rng.random()
-    if under < 0.5:
-        patch = fractal(rng, cells, 1.3) > rng.uniform(-0.5, 1.5)
-        world.low_height[where & patch & (world.water == 0)] = rng.uniform(0.2, 1.3)
-        world.low_cover[where & patch] = rng.uniform(0.1, 0.6)
-    if under < 0.6:
-        for x, y in rng.uniform(-MARGIN_M, world.size_m + MARGIN_M, (rng.integers(20, 300), 2)):
-            i, j = min(int((y + MARGIN_M) / COLUMN_M), cells - 1), min(int((x + MARGIN_M) / COLUMN_M), cells - 1)
-            if where[i, j] and not world.taken[i, j]:
-                shrub(rng, world, flora, x, y)
+    undergrowth(rng, world, flora, where)
+
+
+def undergrowth(rng: np.random.Generator, world: World, flora: Flora, where: NDArray[np.bool_]) -> None:
+    """Herbs, brambles, shrubs and young trees in patches over the columns marked; from none to a second storey."""
+    n = len(world.terrain)
+    if rng.random() < 0.6:
+        patch = where & (world.water == 0) & (world.taken == 0) & (fractal(rng, n, 1.2) > rng.uniform(-1.0, 1.5))
+        tips = rng.uniform(0.15, 1.6) * np.clip(1 + 0.5 * fractal(rng, n, 0.9), 0.1, 2)
+        world.low_height[patch] = tips[patch]
+        world.low_cover[patch] = rng.uniform(0.05, 0.85) ** 1.5
+    per_hectare = rng.choice([0, 50, 200, 600, 1500]) * rng.uniform(0.5, 1.5)
+    tall = rng.uniform(1.0, 9.0)
+    for x, y in rng.uniform(-MARGIN_M, world.size_m + MARGIN_M, (int(per_hectare * world.extent_m**2 / 1e4), 2)):
+        i, j = min(int((y + MARGIN_M) / COLUMN_M), n - 1), min(int((x + MARGIN_M) / COLUMN_M), n - 1)
+        if where[i, j] and not world.taken[i, j]:
+            shape, bare = flora.shape(rng)
+            h = max(tall * rng.uniform(0.3, 1.2), 0.6)
+            radius = h * rng.uniform(0.2, 0.5) + 0.2
+            tree(rng, world, x, y, h, shape, flora.extinction * rng.uniform(0.5, 1.5), bare, radius, rng.uniform(0, 0.2))
 
 
 def shrub(rng: np.random.Generator, world: World, flora: Flora, x: float, y: float) -> None:
@@ -853,6 +899,9 @@ def draw_block(rng: np.random.Generator, world: World, domain: Domain, flora: Fl
     elif kind == "square":
         world.taken[np.maximum(np.abs(c * (world.x - x) + s * (world.y - y)) / a, np.abs(-s * (world.x - x) + c * (world.y - y)) / b) < 0.8] |= 2
         parking(rng, world, place, angle, a, b)
+        if rng.random() < 0.3:  # a filling station, a platform roof
+            canopy = Part(0, 0, rng.uniform(4, 20), rng.uniform(2, 7), rng.uniform(3, 6), open=True)
+            stamp_building(world, *place(rng.uniform(-0.5, 0.5) * a, rng.uniform(-0.5, 0.5) * b), angle, [canopy])
         if rng.random() < 0.4:
             church(rng, world, x, y, angle)
     elif kind == "farm":
@@ -878,15 +927,15 @@ def yard(rng: np.random.Generator, world: World, flora: Flora, place, a: float, 
 
 
 def garden(rng: np.random.Generator, world: World, flora: Flora, place, a: float, b: float, amount: float = 1.0, big: bool = False) -> None:  # type: ignore[no-untyped-def]
-    for _ in range(rng.poisson(4 * a * b / (90 if not big else 70) * amount * rng.uniform(0.2, 1.3))):
+    for _ in range(rng.poisson(4 * a * b / (90 if not big else 70) * amount * rng.uniform(0.2, 2.0))):
         x, y = place(rng.uniform(-a, a), rng.uniform(-b, b))
         if world.taken_at(x, y) & 7:
             continue
-        if rng.random() < 0.45:
+        if rng.random() < 0.6:
             shrub(rng, world, flora, x, y)
         else:
             shape, bare = flora.shape(rng)
-            tree(rng, world, x, y, rng.uniform(3, 24 if big else 14), shape, flora.extinction * rng.uniform(0.5, 1.5), bare)
+            tree(rng, world, x, y, rng.uniform(2.5, 24 if big else 14), shape, flora.extinction * rng.uniform(0.5, 1.5), bare)
 
 
 def parking(rng: np.random.Generator, world: World, place, angle: float, a: float, b: float) -> None:  # type: ignore[no-untyped-def]
@@ -944,6 +993,16 @@ def settle(rng: np.random.Generator, world: World, domain: Domain, flora: Flora,
                 draw_block(rng, world, domain, flora, biome, x, y, angle, (pitch_u - street) / 2, (pitch_v - street) / 2)
 
 
+def boats(rng: np.random.Generator, world: World) -> None:
+    rows, cols = np.nonzero(world.water)
+    for k in rng.integers(0, len(rows), rng.integers(1, 10)):
+        x, y = float(world.x[rows[k], cols[k]]), float(world.y[rows[k], cols[k]])
+        a = rng.uniform(1.5, 12)
+        b, z = max(a * rng.uniform(0.2, 0.35), 0.7), rng.uniform(0.4, 2.0)
+        cabin = Part(rng.uniform(-0.4, 0.4) * a, 0, a * rng.uniform(0.15, 0.5), b * 0.8, z + rng.uniform(0.5, 2), "flat")
+        stamp_building(world, x, y, rng.uniform(0, 3.14), [Part(0, 0, a, b, z, "flat"), cabin], OTHER)
+
+
 def clutter(rng: np.random.Generator, world: World, x: float, y: float) -> None:
     """Bins, benches, kiosks, people, pallets: small boxes of every proportion."""
     a, b, z = rng.uniform(0.2, 1.5), rng.uniform(0.2, 0.8), rng.uniform(0.4, 2.6)
@@ -980,7 +1039,7 @@ def build_world(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN,
 
     # Lines through the country come first: what is built later keeps off them.
     if biome == "river" or rng.random() < 0.12:
-        river, half_width = draw_line(rng, world), rng.uniform(2, 30)
+        river, half_width = draw_line(rng, world), rng.uniform(2, 30) if rng.random() < 0.8 else rng.uniform(30, 90)
         if rng.random() < 0.55:
             draw_bridge(rng, world, river, half_width, wet=True)
         else:
@@ -1020,6 +1079,13 @@ def build_world(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN,
                 x0, y0 = rng.uniform(0, world.size_m, 2)
                 turn, length = rng.uniform(0, 6.28), rng.uniform(10, 80)
                 boundary(rng, world, x0, y0, x0 + length * np.cos(turn), y0 + length * np.sin(turn))
+    if rng.random() < 0.5:  # thickets
+        thicket = (fractal(rng, len(world.terrain), 1.5) > rng.uniform(1.0, 2.5)) & (world.taken == 0)
+        undergrowth(rng, world, flora, thicket)
+        world.low_height[thicket] = np.maximum(world.low_height[thicket], rng.uniform(0.3, 2.5))
+        world.low_cover[thicket] = rng.uniform(0.4, 1.0)
+    if world.water.sum() > 2000 and rng.random() < 0.5:
+        boats(rng, world)
     if rng.random() < domain.wires:
         if rng.random() < 0.45:
             power_line(rng, world, draw_line(rng, world, straight=True))
@@ -1098,7 +1164,14 @@ def fill_crowns(porous, terrain, crowns):  # type: ignore[no-untyped-def]
                     share = d / (r * lobe + 1e-6)
                     if share > 1.0:
                         continue
-                    word = scramble(seed + np.uint64(ix // 2) * np.uint64(73856093) + np.uint64(iy // 2) * np.uint64(19349663) + np.uint64(iz // 3) * np.uint64(83492791))
+                    if radius > 1.2:  # boughs: the outline goes in and out by lumps of 2 m
+                        jx, jy, jz = np.uint64((ix + iz // 2) // 4), np.uint64((iy + ix // 3) // 4), np.uint64((iz + iy // 2) // 4)
+                        word = scramble(seed + jx * np.uint64(73856093) + jy * np.uint64(19349663) + jz * np.uint64(83492791))
+                        share /= 0.62 + 0.45 * (float(word >> np.uint64(40)) / 16777216.0)
+                        if share > 1.0:
+                            continue
+                    jx, jy, jz = np.uint64(ix // 2), np.uint64(iy // 2), np.uint64(iz // 3)
+                    word = scramble(seed + jx * np.uint64(73856093) + jy * np.uint64(19349663) + jz * np.uint64(83492791))
                     clump = float(word >> np.uint64(40)) / 16777216.0
                     word = scramble(word + np.uint64(ix % 2 + 2 * (iy % 2) + 4 * (iz % 3)))
                     leaf = float(word >> np.uint64(40)) / 16777216.0
