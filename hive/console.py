@@ -110,6 +110,7 @@ class BuildDisplay:
         self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not quiet
         self._progress: Any = None
         self._task: Any = None
+        self._told = False
         self._phase = ""
         self._phase_began = 0.0
         self._last: RunEvent | None = None
@@ -133,9 +134,12 @@ class BuildDisplay:
         if job.state == "queued" and job.failure and job.not_before > time.time():
             self._line(f"{job.name}: {job.failure.message}; another try in {duration(job.not_before - time.time())}")
         elif job.state == "queued":
-            self._line(f"{job.name}: waiting in the queue as job {job.id}")
+            self._line(f"{job.name}: queued as job {job.id}")
+        elif job.state == "running" and not self._told:
+            self._line(f"{job.name}: job {job.id} is building it already, following")
         elif job.state == "running" and job.attempt > 1:
             self._line(f"{job.name}: attempt {job.attempt}")
+        self._told = True
 
     def event(self, event: RunEvent) -> None:
         if self.quiet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from hive.errors import RequestError
 from hive.model import Recipe
 from hive.paths import builtin_recipes
 from hive.recipe import RecipeError, read_recipe
+from hive.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,3 @@ class Index:
                 yield self.recipe(name)
             except RecipeError:
                 continue
-
-
-def did_you_mean(name: str, known: list[str], otherwise: str = "hive search lists what there is") -> tuple[str, str]:
-    """The why and the hint for a name that nobody knows."""
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    near = near or [candidate for candidate in known if name.lower() in candidate or candidate in name.lower()]
-    hint = f"did you mean {' or '.join(near)}?" if near else otherwise
-    return (f"known are {', '.join(known)}" if known else "no source has any recipe", hint)

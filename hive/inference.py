@@ -20,7 +20,6 @@ from typing import Any
 from hive_runner.contract import RunEvent
 
 from hive.errors import HiveError, RequestError, for_failure
-from hive.index import did_you_mean
 from hive.model import Package, Recipe
 from hive.orders import run_order
 from hive.paths import Home
@@ -30,6 +29,7 @@ from hive.publish import verdict
 from hive.recipe import parse_value, read_recipe
 from hive.runners.base import Order, Runner
 from hive.store import Store
+from hive.suggest import did_you_mean
 
 Say = Callable[[str], None]
 GRACE_S = 3.0

@@ -9,8 +9,8 @@ from typing import Any
 
 from hive.db import Database
 from hive.errors import RequestError
-from hive.index import did_you_mean
 from hive.model import Artifact, Build, Package
+from hive.suggest import did_you_mean
 
 
 def package_of(row: dict[str, Any]) -> Package:

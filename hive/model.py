@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,8 @@ def canonical_json(value: Any) -> str:
 
 def digest_of(value: Any) -> str:
     """sha256:... of a JSON value's canonical spelling."""
+    import hashlib
+
     return "sha256:" + hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hive.errors import NoCapacity, RequestError
-from hive.index import did_you_mean
 from hive.model import Artifact, Build, DataSource, Limits, Package, Profile, Recipe, Step
 from hive.recipe import parse_value
+from hive.suggest import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,15 @@ from hive import installed, queue
 from hive.config import Settings, load_settings
 from hive.db import Database
 from hive.errors import NoCapacity, RequestError
-from hive.index import Index, did_you_mean
 from hive.model import PRIORITIES, Artifact, Attempt, Isolation, Job, JobEvent, Package, Plan, Recipe, Step
 from hive.paths import Home, default_home
 from hive.states import JobState
+from hive.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.index import Index
     from hive.inference import RunOutcome
     from hive.plan import Choices
     from hive.runners.base import Runner
@@ -84,7 +85,12 @@ class Hive:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
-        self.index = Index(settings.sources)
+
+    @cached_property
+    def index(self) -> Index:
+        from hive.index import Index
+
+        return Index(self.settings.sources)
 
     @classmethod
     def open(cls) -> Hive:

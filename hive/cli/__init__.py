@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from hive.index import did_you_mean
+            from hive.suggest import did_you_mean
 
             why, hint = did_you_mean(args[0], list(COMMANDS), "see: hive --help")
             raise click.UsageError(f"there is no command {args[0]!r}\n  why: {why}\n  try: {hint}")

@@ -238,8 +238,8 @@ def search(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     """Search the recipes of all sources."""
     from hive.console import table
     from hive.errors import RequestError
-    from hive.index import did_you_mean
     from hive.service import Hive
+    from hive.suggest import did_you_mean
 
     hive = Hive.open()
     recipes = hive.search(" ".join(words))

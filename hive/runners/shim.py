@@ -160,7 +160,6 @@ class _Watch:
     def _end(self, reason: str, message: str) -> None:
         self.reason, self.message = reason, message
         self._signal_payload(signal.SIGKILL)
-        self.payload.kill()
 
     def _signal_payload(self, number: int) -> None:
         """Signal the whole tree below the sandbox's own processes."""
