@@ -121,8 +121,10 @@ class BuildDisplay:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        self._end_phase()
+    def close(self, finished: bool = True) -> None:
+        """Take the bar away. finished: the phase is over too, and its figures can be told."""
+        if finished:
+            self._end_phase()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

@@ -74,7 +74,8 @@ def install(
         _tell_step(step, tell)
     if plan.builds:
         name, isolation = hive.isolation(runner)
-        tell(f"  runner: {name}; isolation: {isolation}" + (f"; {isolation.note}" if isolation.note else ""))
+        tell(f"  runner: {name}")
+        tell(f"  isolation: {isolation}" + (f"; {isolation.note}" if isolation.note else ""))
     if dry_run:
         if as_json:
             print_json({"plan": [_step_json(step) for step in plan.steps], "dry_run": True})
@@ -130,6 +131,9 @@ def _tell_step(step: Step, tell: Any) -> None:
 
 def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
     """Watch a job to its end. An interrupt detaches from it and leaves it running."""
+    import shlex
+    import sys
+
     from hive.console import BuildDisplay, say
 
     with BuildDisplay(quiet, job.name) as display:
@@ -141,9 +145,9 @@ def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
                 else:
                     display.state(job)
         except KeyboardInterrupt:
-            display.close()
+            display.close(finished=False)
             say(f"\ndetached: the build of {job.name} (job {job.id}) goes on")
-            say(f"  follow it: hive install {job.name}   or   hive logs -f {job.id}")
+            say(f"  follow it: hive {shlex.join(sys.argv[1:])}   or   hive logs -f {job.id}")
             say(f"  cancel it: hive queue cancel {job.id}")
             raise
     return job
