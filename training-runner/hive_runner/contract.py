@@ -74,7 +74,7 @@ class JobSpec:
         """Read spec.json. Raises ValueError for another contract version or unknown action."""
         document = json.loads(path.read_text())
         if document.get("contract") != CONTRACT_VERSION:
-            raise ValueError(f"spec.json has contract {document.get('contract')}; this runner speaks {CONTRACT_VERSION}")
+            raise ValueError(f"contract {document.get('contract')} is unknown; this runner speaks {CONTRACT_VERSION}")
         if document.get("action") not in ACTIONS:
             raise ValueError(f"spec.json asks for {document.get('action')!r}; known actions are {', '.join(ACTIONS)}")
         return cls(**document)
@@ -103,9 +103,15 @@ class RunEvent:
     def parse(cls, line: str) -> RunEvent | None:
         """The event of a line, or None for a torn or foreign one: a run may die while it writes."""
         try:
-            return cls(**json.loads(line))
-        except (ValueError, TypeError):
+            event = cls(**json.loads(line))
+            known = (
+                all(isinstance(text, str) for text in (event.kind, event.phase, event.message))
+                and all(_is_number(number) for number in (event.at, event.step, event.total))
+                and all(_is_number(figure) for figure in event.metrics.values())
+            )
+        except (ValueError, TypeError, AttributeError, RecursionError):
             return None
+        return event if known else None
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,8 @@ class RunResult:
             result = cls(
                 failure=RunFailure(**failure) if failure else None, metrics=[Metric(**m) for m in metrics], **document
             )
-        except (TypeError, AttributeError, UnicodeDecodeError) as error:
+            _check_result(result)
+        except (TypeError, AttributeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError(f"{path.name} is not a result of the runner contract: {error}") from error
         if result.status not in ("succeeded", "failed", "stopped"):
             raise ValueError(f"{path.name} has status {result.status!r}")
@@ -165,9 +172,31 @@ class RunResult:
             json.dump(asdict(self), file, indent=1, sort_keys=True)
             file.flush()
             os.fsync(file.fileno())
-        os.rename(temporary, path)
+        temporary.rename(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _is_number(value: Any) -> bool:
+    """A number that a float can hold; JSON's own go on for ever."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
+
+
+def _check_result(result: RunResult) -> None:
+    """Raise TypeError for a value of another type than the field's: a hostile recipe writes this file too."""
+    figures = [result.wall_s, result.cpu_s, result.peak_memory_bytes]
+    texts: list[Any] = []
+    for metric in result.metrics:
+        texts += [metric.name, metric.better, metric.unit, metric.dataset]
+        figures += [metric.value, *metric.baselines.values(), *([] if metric.spread is None else [metric.spread])]
+    if result.failure:
+        texts += [result.failure.kind, result.failure.message, result.failure.why, result.failure.hint]
+        if result.failure.kind not in FAILURE_KINDS:
+            raise TypeError(f"{result.failure.kind!r} is no kind of failure")
+    if not all(isinstance(text, str) for text in texts) or not isinstance(result.summary, dict):
+        raise TypeError("a field that must be text is not")
+    if not all(_is_number(figure) for figure in figures):
+        raise TypeError("a field that must be a number is not")
