@@ -160,9 +160,15 @@ def _load_or_explain(file: BinaryIO) -> None:
     except pickle.UnpicklingError as error:
         raise RunnerError(
             "the recipe's checkpoint could not be read back",
-            why=str(error).strip().splitlines()[0],
+            why=_forbidden(str(error)),
             hint="keep to tensors, arrays, numbers, strings, bytes, lists, tuples and dicts in the checkpoint's state",
         ) from error
+
+
+def _forbidden(text: str) -> str:
+    """The one useful line of torch's long explanation: which type it refuses."""
+    named = re.search(r"GLOBAL (\S+)", text)
+    return f"a checkpoint's state must not hold {named[1]}" if named else text.strip().splitlines()[0]
 
 
 class _DataUnpickler(pickle.Unpickler):
