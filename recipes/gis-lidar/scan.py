@@ -459,7 +459,7 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
     places, leans, strips = draw_pulses(rng, world, flight, plane_z)
     wires, head, following, wire_tops = hang_wires(world)
     tops = column_tops(world.terrain, world.top, world.porous, wire_tops)
-    wire_reach = flight.beam_m * 0.6 + 0.03
+    wire_reach = flight.beam_m * rng.uniform(0.25, 1.0) + 0.03  # thin wires return little
     xyz, classes, numbers, totals, pulses = trace(
         places, leans, water_echo(rng, places, leans), plane_z, world.terrain, tops, world.water, world.low_height, world.low_cover, world.keep,
         world.top, world.base, world.slope_x, world.slope_y, world.kind, world.passing, world.porous, wires, head, following,

@@ -43,7 +43,7 @@ class Domain:
 
     biomes: dict[str, float] = field(
         default_factory=lambda: {
-            "town": 0.2, "suburb": 0.22, "village": 0.12, "industry": 0.09, "forest": 0.17, "farmland": 0.1, "river": 0.06, "hills": 0.04,
+            "town": 0.2, "suburb": 0.22, "village": 0.12, "industry": 0.09, "forest": 0.17, "farmland": 0.08, "river": 0.08, "hills": 0.04,
         }
     )
     steepest_deg: float = 35.0
@@ -241,7 +241,12 @@ def draw_water(rng: np.random.Generator, world: World, line: Line, half_width: f
         return
     level = float(np.percentile(world.terrain[near], 10)) - rng.choice([0.15, 0.4, 0.8, 1.5, 3.0]) * rng.uniform(0.7, 1.3)
     bank = 12.0 if rng.random() < 0.4 else rng.uniform(0.25, 1.2)
-    flood(world, carve(world, line, half_width, np.float32(level), bank, (along, across)))
+    wet = carve(world, line, half_width, np.float32(level), bank, (along, across))
+    if rng.random() < 0.5:  # reeds, bushes on the banks
+        reeds = (np.abs(across) < half_width + rng.uniform(1, 6)) & (fractal(rng, len(wet), 1.0) > rng.uniform(-1.5, 1.0))
+        world.low_height[reeds] = rng.uniform(0.3, 2.5)
+        world.low_cover[reeds] = rng.uniform(0.3, 0.95)
+    flood(world, wet)
 
 
 def draw_pond(rng: np.random.Generator, world: World) -> None:
@@ -280,10 +285,16 @@ def draw_bridge(rng: np.random.Generator, world: World, over: Line, gap_half_wid
         strip = carve(world, over, gap_half_width, np.float32(low), rng.choice([0.7, 8.0]), None)
         world.taken[strip] |= 2
         world.low_height[strip] = 0.01
+    lay_deck(rng, world, across, deck, half_width)
+    world.taken[np.abs(across) < half_width + 1] |= 2
+
+
+def lay_deck(rng: np.random.Generator, world: World, across: Floats, deck: Floats, half_width: float) -> None:
+    """A bridge's slab wherever the ground lies well below its height, with parapets or railings. across, deck: (n, n) metres."""
     up = np.repeat(np.repeat(deck, 2, 0), 2, 1)
     off = np.repeat(np.repeat(np.abs(across), 2, 0), 2, 1)
     ground = np.repeat(np.repeat(world.terrain, 2, 0), 2, 1)
-    is_deck = (off < half_width) & (ground < up - rng.uniform(0.5, 1.0))
+    is_deck = (off < half_width) & (ground < up - rng.uniform(0.5, 1.0)) & (world.kind == 0)
     thickness = rng.uniform(0.3, 1.6)
     world.top[is_deck], world.base[is_deck], world.kind[is_deck] = up[is_deck], up[is_deck] - thickness, BRIDGE
     world.passing[is_deck] = 0
@@ -296,7 +307,19 @@ def draw_bridge(rng: np.random.Generator, world: World, over: Line, gap_half_wid
         if rng.random() < 0.6:
             world.passing[rail] = rng.integers(40, 220)
             world.kind[rail] = OTHER
-    world.taken[np.abs(across) < half_width + 1] |= 2
+
+
+def draw_viaduct(rng: np.random.Generator, world: World) -> None:
+    """A long deck on piers: road or rail above the country."""
+    line = draw_line(rng, world)
+    along, across = line.local(world.x, world.y)
+    half_width, rise = rng.uniform(2.5, 9), rng.uniform(5, 14)
+    lay_deck(rng, world, across, profile(world, line, along, 80.0) + np.float32(rise), half_width)
+    for t in np.arange(-world.extent_m, world.extent_m, rng.uniform(15, 40)):
+        for side in (-0.5, 0.5):
+            x, y = (float(q[0]) for q in line.points(np.array([t], np.float32), side * half_width))
+            world.boxes.append((x, y, 0.0, rise - 1.5, 0.6, FIRST_OTHER + 30))
+    world.taken[np.abs(across) < half_width + 2] |= 2
 
 
 # -------------------------------------------------------------------------------------------------------------- buildings
@@ -698,8 +721,11 @@ def scatter_trees(rng: np.random.Generator, world: World, flora: Flora, count: i
 
 def forest(rng: np.random.Generator, world: World, flora: Flora, where: NDArray[np.bool_]) -> None:
     """A stand over the columns marked: spacing, height and undergrowth of its own."""
-    spacing = rng.uniform(2.6, 7.5)
+    closed = rng.random() < 0.4  # a canopy that lets few beams through
+    spacing = rng.uniform(2.4, 4.5) if closed else rng.uniform(2.6, 7.5)
     tall = rng.uniform(6, 32)
+    leafy = rng.uniform(1.0, 2.0) if closed else 1.0
+    first_bough = rng.choice([0.05, 0.25, 0.6])
     count = int(world.extent_m**2 / spacing**2)
     n = int(np.sqrt(count))
     gx, gy = np.meshgrid(np.arange(n), np.arange(n))
@@ -710,14 +736,15 @@ def forest(rng: np.random.Generator, world: World, flora: Flora, where: NDArray[
     ix = np.clip(((xs + MARGIN_M) / COLUMN_M).astype(int), 0, cells - 1)
     iy = np.clip(((ys + MARGIN_M) / COLUMN_M).astype(int), 0, cells - 1)
     chosen = where[iy, ix] & (world.taken[iy, ix] == 0)
-    cover = rng.uniform(0.55, 1.0)
+    cover = rng.uniform(0.55, 1.0) if not closed else rng.uniform(0.85, 1.0)
     vary = rng.uniform(0.05, 0.35)
     for x, y in zip(xs[chosen], ys[chosen], strict=True):
         if rng.random() < cover:
             shape, bare = flora.shape(rng)
             h = max(tall * (1 + vary * rng.standard_normal()), 2.0)
-            wide = min(h * rng.uniform(0.12, 0.3), spacing * rng.uniform(0.45, 0.9))
-            tree(rng, world, x, y, h, shape, flora.extinction * rng.uniform(0.6, 1.5), bare, wide, rng.uniform(0.15, 0.7))
+            wide = min(h * rng.uniform(0.14, 0.32), spacing * (rng.uniform(0.6, 1.1) if closed else rng.uniform(0.45, 0.9)))
+            start = first_bough * rng.uniform(0.5, 1.3)
+            tree(rng, world, x, y, h, shape, leafy * flora.extinction * rng.uniform(0.6, 1.5), bare, wide, start)
     undergrowth(rng, world, flora, where)
 
 
@@ -830,6 +857,40 @@ def street_wires(rng: np.random.Generator, world: World, line: Line, offset: flo
             hang(world, (ends[0], ends[1]), sag)
 
 
+def draw_railway(rng: np.random.Generator, world: World) -> None:
+    """Tracks on a bed of ballast; if electric, masts with brackets, messenger and contact wire over each track."""
+    line = Line(*rng.uniform(0.2, 0.8, 2) * world.size_m, rng.uniform(0, np.pi))
+    tracks = int(rng.integers(1, 5))
+    half_width = 2.0 * tracks + 1.5
+    along, across, bed = draw_road(rng, world, line, half_width, rng.uniform(-2, 3))
+    rails = np.abs(np.mod(across + 2.0 * tracks, 4.0) - 2.0) < 0.9
+    world.terrain[(np.abs(across) < 2.0 * tracks) & rails] += np.float32(0.15)
+    if rng.random() < 0.75:
+        span = rng.uniform(45, 65)
+        stations = np.arange(-world.extent_m, world.extent_m, span, dtype=np.float32)
+        for k in range(tracks):
+            centre = (k - (tracks - 1) / 2) * 4.0
+            px, py = line.points(stations, centre)
+            mx, my = line.points(stations, np.sign(centre + 0.1) * half_width)
+            for x, y in zip(mx, my, strict=True):
+                if world.taken_at(x, y) != 255:
+                    pole(rng, world, float(x), float(y), 7.2, FIRST_TOWER + 20 if rng.random() < 0.3 else FIRST_OTHER + 20)
+            ground = [world.ground_at(x, y) for x, y in zip(px, py, strict=True)]
+            for low, sag in ((5.5, 0.05), (6.9, 0.9)):
+                for i in range(len(px) - 1):
+                    ends = [(float(px[j]), float(py[j]), ground[j] + low) for j in (i, i + 1)]
+                    hang(world, (ends[0], ends[1]), sag)
+
+
+def service_drops(rng: np.random.Generator, world: World) -> None:
+    """Single short wires between houses and poles."""
+    for x, y in rng.uniform(0, world.size_m, (rng.integers(2, 15), 2)):
+        turn, length = rng.uniform(0, 6.28), rng.uniform(8, 30)
+        ends = ((x, y), (x + length * np.cos(turn), y + length * np.sin(turn)))
+        a, b = ((px, py, world.ground_at(px, py) + rng.uniform(3.5, 8)) for px, py in ends)
+        hang(world, (a, b), rng.uniform(0.1, 0.8))
+
+
 # ------------------------------------------------------------------------------------------------------------ composition
 
 
@@ -874,6 +935,8 @@ def draw_block(rng: np.random.Generator, world: World, domain: Domain, flora: Fl
                     v = side * (b - rng.uniform(7, 13)) if b > 18 else rng.uniform(-3, 3)
                     turn = rng.choice([0, np.pi / 2]) + rng.normal(0, 0.04)
                     house(rng, world, domain, *place(u + rng.uniform(-2, 2), v), angle + turn)
+                if rng.random() < 0.15:  # gardens lie a step higher or lower than their neighbours
+                    step_ground(world, *place(u, side * b / 2), angle, plot / 2, b / 2, rng.uniform(-0.5, 0.5))
                 if rng.random() < 0.4:
                     shed(rng, world, *place(u + rng.uniform(-0.4, 0.4) * plot, side * b * rng.uniform(0.05, 0.5)), angle + rng.normal(0, 0.2))
                 boundary(rng, world, *place(u - plot / 2, 0), *place(u - plot / 2, side * b))
@@ -957,7 +1020,8 @@ def settle(rng: np.random.Generator, world: World, domain: Domain, flora: Flora,
     reach = world.extent_m * 0.75
     lines = []
     for k in np.arange(-reach + shift_u, reach, pitch_u):
-        lines.append(Line(centre + c * k, centre + s * k, angle + np.pi / 2))
+        bend = rng.uniform(2, 8) if rng.random() < 0.25 else 0.0
+        lines.append(Line(centre + c * k, centre + s * k, angle + np.pi / 2, bend, rng.uniform(25, 60), rng.uniform(0, 6.28)))
     for k in np.arange(-reach + shift_v, reach, pitch_v):
         lines.append(Line(centre - s * k, centre + c * k, angle))
     for line in lines:
@@ -1039,13 +1103,17 @@ def build_world(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN,
 
     # Lines through the country come first: what is built later keeps off them.
     if biome == "river" or rng.random() < 0.12:
-        river, half_width = draw_line(rng, world), rng.uniform(2, 30) if rng.random() < 0.8 else rng.uniform(30, 90)
+        river, half_width = draw_line(rng, world), rng.uniform(2, 30) if rng.random() < 0.8 else rng.uniform(30, 60)
         if rng.random() < 0.55:
             draw_bridge(rng, world, river, half_width, wet=True)
         else:
             draw_water(rng, world, river, half_width)
-    if rng.random() < 0.1:
+    if rng.random() < 0.12:
         draw_bridge(rng, world, draw_line(rng, world, straight=True), rng.uniform(4, 12), wet=False)
+    if rng.random() < 0.03:
+        draw_viaduct(rng, world)
+    if rng.random() < 0.06:
+        draw_railway(rng, world)
     if rng.random() < 0.15:
         draw_pond(rng, world)
     if rng.random() < 0.12:  # dike, embankment, sunken road
@@ -1090,7 +1158,10 @@ def build_world(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN,
         if rng.random() < 0.45:
             power_line(rng, world, draw_line(rng, world, straight=True))
         else:
-            street_wires(rng, world, draw_line(rng, world, straight=True), rng.uniform(-4, 4))
+            for _ in range(rng.integers(1, 4)):
+                street_wires(rng, world, draw_line(rng, world, straight=True), rng.uniform(-4, 4))
+            if rng.random() < 0.5:
+                service_drops(rng, world)
     if rng.random() < 0.3:  # wet or black ground
         world.keep[fractal(rng, len(world.terrain), 1.6) > rng.uniform(1, 2.5)] *= rng.uniform(0.1, 0.8)
     grow(world)
