@@ -96,7 +96,8 @@ def _print_outcome(outcome: RunOutcome) -> None:
         else:
             click.echo(f"{label}: {_words(value) if not isinstance(value, float) else figure(value)}")
     cost = f"{duration(outcome.wall_s)}, {size(outcome.peak_memory_bytes)} memory"
-    say(f"wrote {outcome.output} ({cost}; {outcome.runner}, {outcome.isolation.partition(" (")[0]})")
+    level = outcome.isolation.partition(" ")[0]
+    say(f"wrote {outcome.output} ({cost}; {outcome.runner}, {level})")
 
 
 def _words(value: object) -> str:
