@@ -148,7 +148,7 @@ def _constraints(requirements: Iterable[str]) -> list[str]:
     from packaging.utils import canonicalize_name
 
     wanted = {canonicalize_name(r.name): r for r in map(Requirement, requirements)}
-    pins = {}
+    pins: dict[str, str] = {}
     for distribution in distributions():
         name, version = canonicalize_name(distribution.metadata["Name"] or ""), distribution.version
         contradicted = name in wanted and not wanted[name].specifier.contains(version, prereleases=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 from hive_runner.contract import RunEvent
 
+from hive.environments import RunnerEnvironment
 from hive.errors import HiveError, RequestError, for_failure
 from hive.model import Package, Recipe
 from hive.orders import run_order
@@ -55,7 +56,7 @@ def run_model(
     store: Store,
     runner: Runner,
     package: Package,
-    environment_of: Callable[[tuple[str, ...], Say], Any],
+    environment_of: Callable[[tuple[str, ...], Say], RunnerEnvironment],
     machine: Machine,
     inputs: list[str],
     output: str | None,

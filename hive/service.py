@@ -22,9 +22,10 @@ from hive.suggest import did_you_mean
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.environments import RunnerEnvironment
     from hive.index import Index
     from hive.inference import RunOutcome
-    from hive.plan import Choices
+    from hive.plan import Choices, Machine
     from hive.runners.base import Runner
     from hive.store import Damage, Store
 
@@ -370,12 +371,12 @@ class Hive:
         runner = self.runner(wanted if wanted != "auto" else self.settings.runner)
         return runner.name, runner.isolation()
 
-    def _environment(self, requirements: tuple[str, ...], say: Say) -> Any:
-        from hive import environments
+    def _environment(self, requirements: tuple[str, ...], say: Say) -> RunnerEnvironment:
+        from hive.environments import ensure
 
-        return environments.ensure(requirements, self.home.root, self.settings.offline, say)
+        return ensure(requirements, self.home.root, self.settings.offline, say)
 
-    def _machine(self) -> Any:
+    def _machine(self) -> Machine:
         from hive.plan import Machine
 
         self.home.create()
