@@ -93,7 +93,7 @@ class RunnerJob:
         out = self.folder / "out"
         return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
-    def kill_when(self, reached: Callable[[], bool], process: subprocess.Popen[bytes], number: int) -> int:
+    def kill_when(self, reached: Callable[..., bool], process: subprocess.Popen[bytes], number: int) -> int:
         """Send a signal as soon as `reached`; the exit code."""
         deadline = time.monotonic() + 60
         while not reached():

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from hive_runner import determinism, recipe_module
 from hive_runner.contract import JobSpec, RunFailure, RunResult
-from hive_runner.errors import Stopped
+from hive_runner.errors import RunnerError, Stopped
 from hive_runner.output import check_artifact, check_written, make_durable
 from hive_runner.run import Run
 
@@ -56,8 +57,7 @@ def run_job(spec: JobSpec) -> RunResult:
     try:
         run = Run(spec)
         _prepare(spec, run)
-        module, function = ENTRY_POINTS[spec.action]
-        action = getattr(recipe_module.load(spec.recipe, Path(spec.recipe_path), module), function)
+        action = _entry_point(spec)
         if run.should_stop:
             raise Stopped("stopped before training began", hint="start it again")
         action(run)
@@ -77,6 +77,16 @@ def run_job(spec: JobSpec) -> RunResult:
         cpu_s=round(times.user + times.system + times.children_user + times.children_system, 3),
         peak_memory_bytes=_peak_memory_bytes(),
     )
+
+
+def _entry_point(spec: JobSpec) -> Callable[[Run], None]:
+    """Import the recipe; its function for the action asked for."""
+    module, function = ENTRY_POINTS[spec.action]
+    action = getattr(recipe_module.load(spec.recipe, Path(spec.recipe_path), module), function, None)
+    if not callable(action):
+        raise RunnerError(f"recipe {spec.recipe} has no {function}() in {module}.py")
+    found: Callable[[Run], None] = action
+    return found
 
 
 def _prepare(spec: JobSpec, run: Run) -> None:
