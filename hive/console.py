@@ -152,10 +152,10 @@ class BuildDisplay:
         if event.kind not in ("phase", "progress"):
             return
         if event.phase != self._phase:
-            self._end_phase()
+            self._end_phase(event.at)
             self._phase, self._phase_began = event.phase, event.at
             if not self.live:
-                self._line(f"{self.title}: {plain(event.phase)}" + (f", {event.total} steps" if event.total else ""))
+                self._line(f"{self.title}: {plain(event.phase)}" + (f" (of {event.total:,})" if event.total else ""))
         if event.kind == "progress":
             self._last = event
         if self.live:
@@ -188,13 +188,13 @@ class BuildDisplay:
             total=event.total or None, steps=f"{event.step}/{event.total}" if event.total else "", figures=figures,
         )  # fmt: skip
 
-    def _end_phase(self) -> None:
+    def _end_phase(self, at: float | None = None) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
         if self._last is not None and self._phase:
             figures = " ".join(f"{plain(name)} {figure(value)}" for name, value in self._last.metrics.items())
-            took = duration(self._last.at - self._phase_began)
+            took = duration((at or self._last.at) - self._phase_began)
             self._line(f"  {plain(self._phase)} took {took}" + (f": {figures}" if figures else ""))
         self._last, self._phase = None, ""
 
