@@ -5,7 +5,8 @@ coordinate system, nor intensity (whose scale every sensor chooses for itself) c
 density of the cloud: the cell is 0.5, 1 or 2 m wide and the neighbourhoods hold about the same number of points at
 0.3 as at 12 points/m2.
 
-The order: `thin` -> `density` -> `layout` -> `ground_estimate` -> `local_features` -> `pillar_channels`, done by `describe`.
+The order: `thin` -> `density` -> `layout` -> `ground_estimate` -> `local_features`
+-> `_grid`, all of it done by `describe`.
 """
 
 from __future__ import annotations
@@ -134,7 +135,9 @@ def _cell_minimum(x: F64, y: F64, z: F64, rows: int, columns: int, cell: float) 
 
 
 @kernel
-def _cell_ground_mean(x: F64, y: F64, z: F64, surface: F64, known: Bool, cell: float, below: float, above: float) -> F64:
+def _cell_ground_mean(
+    x: F64, y: F64, z: F64, surface: F64, known: Bool, cell: float, below: float, above: float
+) -> F64:
     """Mean z of each cell's points within [-below, above] of `surface` where it is known, else NaN."""
     rows, columns = surface.shape
     total = np.zeros((rows, columns))
@@ -168,8 +171,9 @@ def fill(surface: F64, smoothing: int = 12) -> F64:
 
 
 def _open(surface: F64, radius: int) -> F64:
-    size = 2 * radius + 1
-    return ndimage.grey_dilation(ndimage.grey_erosion(surface, size=(size, size), mode="nearest"), size=(size, size), mode="nearest")
+    size = (2 * radius + 1, 2 * radius + 1)
+    eroded = ndimage.grey_erosion(surface, size=size, mode="nearest")
+    return np.asarray(ndimage.grey_dilation(eroded, size=size, mode="nearest"))
 
 
 def _low_outliers(lowest: F64, drop_m: float = 1.0, reach: int = 3) -> Bool:
@@ -245,9 +249,7 @@ def ground_estimate(local: F64, place: Layout) -> tuple[F64, F64]:
         shape = (int(np.ceil(extent[0] / cell)), int(np.ceil(extent[1] / cell)))
         surface, known = smrf_surface(local, cell, window, slope, shape)
         steep = np.hypot(*np.gradient(surface, cell)) * cell
-        mean = _cell_ground_mean(
-            local[:, 0], local[:, 1], local[:, 2], surface, known & (steep < 4.0), cell, 0.2, 0.3
-        )
+        mean = _cell_ground_mean(local[:, 0], local[:, 1], local[:, 2], surface, known & (steep < 4.0), cell, 0.2, 0.3)
         surface = fill(np.where(np.isnan(mean) & known, surface, mean))
         row = (np.arange(place.rows) + 0.5) * place.cell_m / cell
         column = (np.arange(place.columns) + 0.5) * place.cell_m / cell
@@ -462,7 +464,7 @@ def _neighbourhoods(
 
 
 def _as_rows(xyz: F64, order: I32, weight: NDArray[Any] | None = None) -> F32:
-    """(N, 3) float64 -> (4, N) float32 in order: block-relative metres keep 0.1 mm, and vectors load whole registers."""
+    """(N, 3) float64 -> (4, N) float32 in order: block-relative metres keep 0.1 mm in it."""
     rows = np.zeros((4, len(order)), np.float32)
     rows[:3] = xyz[order].T
     if weight is not None:

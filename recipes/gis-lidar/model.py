@@ -1,0 +1,127 @@
+"""The network: a U-Net over pillars, which corrects the ground estimate, and a small point head on top of it.
+
+    grid (B, 30, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
+    point: 32 features where it stands (bilinear) + 40 local features + 6 of its height above the corrected terrain
+           --MLP--> 9 class logits
+
+Heights stay in float32; the convolutions run in bfloat16 where the processor multiplies it natively.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .features import GRID_CHANNELS, POINT_CHANNELS
+
+WIDTHS = (32, 48, 96, 128, 128)  # channels at 1, 2, 4, 8, 16 cells
+HIDDEN = 96
+HEIGHT_CHANNELS = 6
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether bfloat16 is faster than float32 here. On a CPU without the instructions it is emulated, and slower."""
+    if device != "cpu":
+        return torch.cuda.is_bf16_supported()
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager[object]:
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
+
+
+class Norm(nn.Module):
+    """Layer normalisation over the channels of one cell: no statistic of the tile enters, however large it is."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W), channels last in memory
+        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Block(nn.Module):
+    """x + conv(act(norm(conv(x)))), both 3 x 3."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm = Norm(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(functional.silu(self.norm(self.first(x))))
+
+
+class PillarNet(nn.Module):
+    def __init__(self, classes: int, widths: tuple[int, ...] = WIDTHS, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(GRID_CHANNELS, widths[0], 3, padding=1)
+        self.stem_norm = Norm(widths[0])
+        pairs = list(pairwise(widths))
+        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.encoders = nn.ModuleList(Block(coarse) for _, coarse in pairs)
+        self.ups = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
+        self.fuses = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
+        self.decoders = nn.ModuleList(Block(fine) for fine, _ in pairs)
+        self.out_norm = Norm(widths[0])
+        self.offset = nn.Conv2d(widths[0], 1, 1)
+        nn.init.zeros_(self.offset.weight)
+        self.head = nn.Sequential(
+            nn.Linear(widths[0] + POINT_CHANNELS + HEIGHT_CHANNELS, hidden), nn.LayerNorm(hidden), nn.SiLU(),
+            nn.Linear(hidden, hidden), nn.SiLU(),
+            nn.Linear(hidden, classes),
+        )  # fmt: skip
+
+    def look(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """grid: (B, 30, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
+        x = grid.contiguous(memory_format=torch.channels_last)
+        x = functional.silu(self.stem_norm(self.stem(x)))
+        skips = []
+        for down, encoder in zip(self.downs, self.encoders, strict=True):
+            skips.append(x)
+            x = encoder(down(x))
+        for level in reversed(range(len(self.ups))):
+            x = functional.interpolate(self.ups[level](x), scale_factor=2, mode="nearest")
+            x = self.fuses[level](torch.cat([x, skips[level]], dim=1))
+            x = self.decoders[level](x)
+        x = functional.silu(self.out_norm(x))
+        offset = functional.conv2d(x.float(), self.offset.weight.float(), self.offset.bias.float())
+        return x, offset[:, 0]
+
+    def decide(self, features: Tensor, points: Tensor, height: Tensor) -> Tensor:
+        """features (N, 32) and points (N, 40) of each point, height (N,) above the corrected terrain -> logits."""
+        return self.head(torch.cat([features, points, height_channels(height)], dim=1))
+
+
+def height_channels(height: Tensor) -> Tensor:
+    """Height above terrain, (N,) metres, at scales from grass to roofs -> (N, 6)."""
+    return torch.stack(
+        [
+            torch.asinh(height),
+            (height / 0.2).clamp(-2, 2),
+            (height / 0.5).clamp(-2, 2),
+            (height / 2.0).clamp(-2, 2),
+            (height / 8.0).clamp(-2, 2),
+            (height > 0).float(),
+        ],
+        dim=1,
+    )
+
+
+def sample_cells(grid: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Bilinear values of grid (B, C, H, W) at (B, N) fractional rows and columns, cell centres at .5 -> (B, N, C)."""
+    place = torch.stack([column * (2 / grid.shape[3]) - 1, row * (2 / grid.shape[2]) - 1], dim=-1)
+    values = functional.grid_sample(grid.float(), place[:, None], padding_mode="border", align_corners=False)
+    return values[:, :, 0].transpose(1, 2)
