@@ -1,13 +1,15 @@
 """The flight over a `World`: strips, scan pattern, beams, returns and noise -> labelled points.
 
-A beam is marched cell by cell through the world from above. Crowns take energy from it voxel by voxel, and a return is noted when what
-was scattered since the last one passes the receiver's threshold; solids and the ground end it. So gaps, shadows behind buildings, points
-on walls, several returns in crowns, on wires and at roof edges all follow from the geometry of the flight.
+A beam is marched cell by cell through the world from above. Crowns take energy from it voxel by voxel, and a
+return is noted when what was scattered since the last one passes the receiver's threshold; solids and the
+ground end it. So gaps, shadows behind buildings, points on walls, several returns in crowns, on wires and at
+roof edges all follow from the geometry of the flight.
 
-Drawn a scene: flying height 300-3000 m (log), half scan angle 8-30 degrees and where in the swath the scene lies, parallel, zigzag or elliptical
-(two looks) pattern with point and line spacing unequal by up to 3, 1-4 strips, 0.3-80 pulses/m2 (log, then limited), up to 1-7
-returns, range noise 0.8-5 cm (at times 15), strip offsets of 2-5 cm, beams 10-50 cm wide, first-only and last-only files,
-files decimated at random to as little as 0.3 points/m2, heights rounded to 1 mm or 1 cm.
+Drawn a scene: flying height 300-3000 m (log), half scan angle 8-30 degrees and where in the swath the scene
+lies, parallel, zigzag or elliptical (two looks) pattern with point and line spacing unequal by up to 3, 1-4
+strips, 0.3-80 pulses/m2 (log, then limited), up to 1-7 returns, range noise 0.5-4 cm (at times 15), strip
+offsets up to 4.5 cm, beams 12-90 cm wide, first-only and last-only files, files decimated at random to as little
+as 0.3 points/m2, heights rounded to 1 mm or 1 cm.
 """
 
 from __future__ import annotations
@@ -18,12 +20,32 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .scene import (
-    BRIDGE, BUILDING, CELL_M, COLUMN_M, EXTINCTION_STEP, FIRST_BUILDING, FIRST_OTHER, FIRST_TOWER, GROUND, LEVEL_M, MARGIN_M, NOISE, OTHER, TOWER,
-    TRAIN, VEGETATION, WATER, WIRE, Domain, Floats, World, build_world, scramble,
+from .scene import build_world
+from .world import (
+    BUILDING,
+    CELL_M,
+    COLUMN_M,
+    EXTINCTION_STEP,
+    FIRST_BUILDING,
+    FIRST_OTHER,
+    FIRST_TOWER,
+    GROUND,
+    LEVEL_M,
+    MARGIN_M,
+    NOISE,
+    OTHER,
+    TOWER,
+    TRAIN,
+    VEGETATION,
+    WATER,
+    WIRE,
+    Domain,
+    Floats,
+    World,
+    scramble,
 )
 
-__all__ = ["BRIDGE", "Cloud", "simulate"]
+__all__ = ["Cloud", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -92,8 +114,10 @@ def draw_flight(rng: np.random.Generator, domain: Domain, max_density: float) ->
     )
 
 
-def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float) -> tuple[Floats, Floats, NDArray[np.int32]]:
-    """-> (N, 2) where each pulse meets the plane of height z, (N, 2) how far it moves sideways a metre down, (N,) its strip."""
+def draw_pulses(
+    rng: np.random.Generator, world: World, flight: Flight, z: float
+) -> tuple[Floats, Floats, NDArray[np.int32]]:
+    """-> (N, 2) where a pulse meets the plane at height z, (N, 2) how far it moves aside a metre down, (N,) strip."""
     size, centre = world.size_m, world.size_m / 2
     reach = size * 0.71 + 6.0
     heading = rng.uniform(0, 2 * np.pi)
@@ -102,7 +126,9 @@ def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float
     places, leans, strips = [], [], []
     for strip, share in enumerate(shares):
         turn = heading + rng.choice([0.0, np.pi]) + (np.pi / 2 if rng.random() < 0.05 else 0.0) + rng.normal(0, 0.02)
-        nadir = rng.uniform(-1, 1) * limit * flight.flying_height_m  # across-track distance of the scene's centre from the track
+        nadir = (
+            rng.uniform(-1, 1) * limit * flight.flying_height_m
+        )  # across-track distance of the scene's centre from the track
         looks = 2 if flight.pattern == "elliptical" else 1
         spacing = 1 / np.sqrt(flight.density * share / looks)
         along_step, across_step = spacing * np.sqrt(flight.stretch), spacing / np.sqrt(flight.stretch)
@@ -121,7 +147,9 @@ def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float
                 radius = limit * flight.flying_height_m
                 side = np.clip((across + nadir) / radius, -0.98, 0.98)
                 forward = np.sqrt(1 - side**2) * (1 if look == 0 else -1)
-                along = along + radius * (forward - np.sqrt(1 - np.clip(nadir / radius, -0.98, 0.98) ** 2) * (1 if look == 0 else -1))
+                along = along + radius * (
+                    forward - np.sqrt(1 - np.clip(nadir / radius, -0.98, 0.98) ** 2) * (1 if look == 0 else -1)
+                )
                 lean_across, lean_along = side * limit, forward * limit
             else:
                 lean_across = (across + nadir) / flight.flying_height_m
@@ -133,16 +161,22 @@ def draw_pulses(rng: np.random.Generator, world: World, flight: Flight, z: float
             inside = (np.abs(x - centre) < centre + 8) & (np.abs(y - centre) < centre + 8)
             strips.append(np.full(np.count_nonzero(inside), strip, np.int32))
             places.append(np.stack([x, y], 1)[inside].astype(np.float32))
-            leans.append(np.stack([-s * lean_across + c * lean_along, c * lean_across + s * lean_along], 1)[inside].astype(np.float32))
+            leans.append(
+                np.stack([-s * lean_across + c * lean_along, c * lean_across + s * lean_along], 1)[inside].astype(
+                    np.float32
+                )
+            )
     return np.concatenate(places), np.concatenate(leans), np.concatenate(strips)
 
 
 def hang_wires(world: World) -> tuple[Floats, NDArray[np.int32], NDArray[np.int32], Floats]:
-    """-> pieces (M, 7: both ends and the wire's number), head (n, n) and next (K, 2: next entry, piece) lists a column, tops (n, n)."""
+    """-> pieces (M, 7: ends, wire), lists a column: head (n, n), entries (K, 2: next entry, piece); tops (n, n)."""
     n = len(world.terrain)
     head = np.full((n, n), -1, np.int32)
     tops = np.full((n, n), -1e4, np.float32)
-    pieces = [np.concatenate([w[:-1], w[1:], np.full((len(w) - 1, 1), k, np.float32)], 1) for k, w in enumerate(world.wires)]
+    pieces = [
+        np.concatenate([w[:-1], w[1:], np.full((len(w) - 1, 1), k, np.float32)], 1) for k, w in enumerate(world.wires)
+    ]
     if not pieces:
         return np.zeros((0, 7), np.float32), head, np.zeros((0, 2), np.int32), tops
     table = np.concatenate(pieces).astype(np.float32)
@@ -176,7 +210,7 @@ def index_wires(pieces, head, entries, tops):  # type: ignore[no-untyped-def]
 
 @njit(cache=False)
 def column_tops(terrain, top, porous, wire_tops):  # type: ignore[no-untyped-def]
-    """Height above which a column holds nothing, metres (n, n). The terrain counts with its neighbours, for it is interpolated."""
+    """Height above which a column holds nothing, metres (n, n). Terrain is interpolated, so neighbours count."""
     n, levels = terrain.shape[0], porous.shape[2]
     out = np.empty((n, n), np.float32)
     for iy in range(n):
@@ -204,7 +238,9 @@ def ground_height(terrain, x, y):  # type: ignore[no-untyped-def]
     ix, iy = int(fx), int(fy)
     fx -= ix
     fy -= iy
-    return (terrain[iy, ix] * (1 - fx) + terrain[iy, ix + 1] * fx) * (1 - fy) + (terrain[iy + 1, ix] * (1 - fx) + terrain[iy + 1, ix + 1] * fx) * fy
+    return (terrain[iy, ix] * (1 - fx) + terrain[iy, ix + 1] * fx) * (1 - fy) + (
+        terrain[iy + 1, ix] * (1 - fx) + terrain[iy + 1, ix + 1] * fx
+    ) * fy
 
 
 @njit(cache=False)
@@ -217,14 +253,38 @@ def ground_heights(terrain, x, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=False)
 def trace(  # type: ignore[no-untyped-def]
-    places, leans, wet, plane_z, terrain, tops, water, low_height, low_cover, keep, top, base, slope_x, slope_y, kind, passing, porous,
-    wires, wire_head, wire_next, beam, detect, dead, most, wire_reach, lowest_plant, seed,
+    places,
+    leans,
+    wet,
+    plane_z,
+    terrain,
+    tops,
+    water,
+    low_height,
+    low_cover,
+    keep,
+    top,
+    base,
+    slope_x,
+    slope_y,
+    kind,
+    passing,
+    porous,
+    wires,
+    wire_head,
+    wire_next,
+    beam,
+    detect,
+    dead,
+    most,
+    wire_reach,
+    lowest_plant,
+    seed,
 ):
     """Marches each pulse down through the world. wet: (N,) chance that water sends the pulse back.
 
-    -> xyz (M, 3) float32 from the raster's corner, classes (M,), return numbers (M,), numbers of returns (M,), pulse (M,).
+    -> xyz (M, 3) float32 from the raster's corner; classes, return numbers, numbers of returns and pulses, each (M,).
     """
-    n = terrain.shape[0]
     cells = top.shape[0]
     levels = porous.shape[2]
     extent = cells * CELL_M
@@ -244,7 +304,9 @@ def trace(  # type: ignore[no-untyped-def]
         first = count
         ux, uy = leans[p, 0], leans[p, 1]
         longer = np.sqrt(1.0 + ux * ux + uy * uy)
-        x_start = places[p, 0] + MARGIN_M - ux * (highest - plane_z)  # where it is at s = 0, s metres below the highest thing
+        x_start = (
+            places[p, 0] + MARGIN_M - ux * (highest - plane_z)
+        )  # where it is at s = 0, s metres below the highest thing
         y_start = places[p, 1] + MARGIN_M - uy * (highest - plane_z)
         energy, scattered, last = 1.0, 0.0, -100.0
         threshold = detect * 0.7
@@ -306,7 +368,7 @@ def trace(  # type: ignore[no-untyped-def]
                         entry = wire_next[entry, 0]
                         if int(wires[w, 6]) == last_wire:
                             continue
-                        # Closest approach of the beam and the piece, in the plane across the beam (x and y shifted back along it).
+                        # Closest approach of beam and piece, in x and y shifted back along the beam.
                         ax = wires[w, 0] + MARGIN_M - (x_start + ux * (highest - wires[w, 2]))
                         ay = wires[w, 1] + MARGIN_M - (y_start + uy * (highest - wires[w, 2]))
                         bx = wires[w, 3] + MARGIN_M - (x_start + ux * (highest - wires[w, 5]))
@@ -321,7 +383,11 @@ def trace(  # type: ignore[no-untyped-def]
                             sw = highest - zw
                             if sw < s_hit and sw > s - 1.0 and sw - last > dead and count - first < most:
                                 last_wire = int(wires[w, 6])
-                                xyz[count, 0], xyz[count, 1], xyz[count, 2] = x_start + ux * sw + dx, y_start + uy * sw + dy, zw
+                                xyz[count, 0], xyz[count, 1], xyz[count, 2] = (
+                                    x_start + ux * sw + dx,
+                                    y_start + uy * sw + dy,
+                                    zw,
+                                )
                                 classes[count], pulses[count] = WIRE, p
                                 count += 1
                                 last = sw
@@ -355,7 +421,11 @@ def trace(  # type: ignore[no-untyped-def]
                             u = float(state >> np.uint64(40)) / 16777216.0
                             at = s_top + u * (s_low - s_top)
                             if at - last > dead and count - first < most:
-                                xyz[count, 0], xyz[count, 1], xyz[count, 2] = x_start + ux * at, y_start + uy * at, highest - at
+                                xyz[count, 0], xyz[count, 1], xyz[count, 2] = (
+                                    x_start + ux * at,
+                                    y_start + uy * at,
+                                    highest - at,
+                                )
                                 classes[count], pulses[count] = cls, p
                                 count += 1
                                 last = at
@@ -392,7 +462,10 @@ def trace(  # type: ignore[no-untyped-def]
                                 for turn in range(4):
                                     angle = 6.2831853 * v + 1.5707963 * turn
                                     ox, oy = 1.3 * beam * np.cos(angle), 1.3 * beam * np.sin(angle)
-                                    jx, jy = int((x_start + ux * s_hit + ox) / CELL_M), int((y_start + uy * s_hit + oy) / CELL_M)
+                                    jx, jy = (
+                                        int((x_start + ux * s_hit + ox) / CELL_M),
+                                        int((y_start + uy * s_hit + oy) / CELL_M),
+                                    )
                                     if 0 <= jx < cells and 0 <= jy < cells and top[jy, jx] < z - dead - 0.3:
                                         restart = energy * (0.2 + 0.6 * u) > detect * 0.5
                                         break
@@ -431,7 +504,7 @@ def trace(  # type: ignore[no-untyped-def]
 
 
 def water_echo(rng: np.random.Generator, places: Floats, leans: Floats) -> Floats:
-    """Chance that water sends a pulse back: everywhere, nowhere, near nadir only, or on one side of a line, as wind and angle have it."""
+    """Chance that water sends a pulse back: everywhere, nowhere, near nadir, or on one side of a line. -> (N,)."""
     pick = rng.random()
     count = len(places)
     if pick < 0.3:
@@ -443,11 +516,21 @@ def water_echo(rng: np.random.Generator, places: Floats, leans: Floats) -> Float
         return np.clip(1.2 - steep / rng.uniform(0.05, 0.35), 0.01, 1).astype(np.float32)
     turn = rng.uniform(0, 6.28)
     side = np.cos(turn) * places[:, 0] + np.sin(turn) * places[:, 1]
-    return np.where(side > np.quantile(side, rng.random()), rng.uniform(0.5, 1), rng.uniform(0, 0.05)).astype(np.float32)
+    return np.where(side > np.quantile(side, rng.random()), rng.uniform(0.5, 1), rng.uniform(0, 0.05)).astype(
+        np.float32
+    )
 
 
-def simulate(seed: int, index: int, size_m: float = 160.0, *, max_density: float = 14.0, domain: Domain = TRAIN, biome: str | None = None) -> Cloud:
-    """Draws a place and a flight over it. Depends on (seed, index) and the keywords only. size_m: edge of the scene, metres; max_density: pulses/m2."""
+def simulate(
+    seed: int,
+    index: int,
+    size_m: float = 160.0,
+    *,
+    max_density: float = 14.0,
+    domain: Domain = TRAIN,
+    biome: str | None = None,
+) -> Cloud:
+    """Draws a place and a flight over it: a function of (seed, index) and the keywords. max_density: pulses/m2."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
     world_rng, flight_rng = rng.spawn(2)
     world = build_world(world_rng, size_m, domain, biome)
@@ -461,9 +544,33 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
     tops = column_tops(world.terrain, world.top, world.porous, wire_tops)
     wire_reach = flight.beam_m * rng.uniform(0.25, 1.0) + 0.03  # thin wires return little
     xyz, classes, numbers, totals, pulses = trace(
-        places, leans, water_echo(rng, places, leans), plane_z, world.terrain, tops, world.water, world.low_height, world.low_cover, world.keep,
-        world.top, world.base, world.slope_x, world.slope_y, world.kind, world.passing, world.porous, wires, head, following,
-        flight.beam_m, flight.detect, flight.dead_m, flight.most_returns, wire_reach, flight.lowest_plant_m, int(rng.integers(1 << 60)),
+        places,
+        leans,
+        water_echo(rng, places, leans),
+        plane_z,
+        world.terrain,
+        tops,
+        world.water,
+        world.low_height,
+        world.low_cover,
+        world.keep,
+        world.top,
+        world.base,
+        world.slope_x,
+        world.slope_y,
+        world.kind,
+        world.passing,
+        world.porous,
+        wires,
+        head,
+        following,
+        flight.beam_m,
+        flight.detect,
+        flight.dead_m,
+        flight.most_returns,
+        wire_reach,
+        flight.lowest_plant_m,
+        int(rng.integers(1 << 60)),
     )
     xyz[:, :2] -= np.float32(MARGIN_M)
     rim = 0.3  # the noise to come may push points over the edge
@@ -479,13 +586,22 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
     noise = rng.standard_normal((len(xyz), 3), dtype=np.float32)
     along_beam = noise[:, 2] * np.float32(flight.range_noise_m)
     xyz[:, 2] -= along_beam
-    offsets = rng.normal(0, 1, (flight.strips, 3)) * (2 * flight.strip_offset_m, 2 * flight.strip_offset_m, flight.strip_offset_m)
+    offsets = rng.normal(0, 1, (flight.strips, 3)) * (
+        2 * flight.strip_offset_m,
+        2 * flight.strip_offset_m,
+        flight.strip_offset_m,
+    )
     xyz += np.clip(offsets, -0.1, 0.1).astype(np.float32)[strips[pulses]]
     xyz[:, :2] += leans[pulses] * along_beam[:, None] + noise[:, :2] * np.float32(0.15 * flight.beam_m + 0.01)
     xyz, classes, numbers, totals = add_noise(rng, world, xyz, classes, numbers, totals)
     terrain_z = ground_heights(world.terrain, xyz[:, 0], xyz[:, 1])
     exact = np.round(xyz.astype(np.float64) / flight.step_m) * flight.step_m
-    bright = rng.uniform(0.2, 1.0, 32)[classes] * rng.uniform(200, 40000) * np.exp(0.3 * rng.standard_normal(len(classes), dtype=np.float32)) / totals
+    bright = (
+        rng.uniform(0.2, 1.0, 32)[classes]
+        * rng.uniform(200, 40000)
+        * np.exp(0.3 * rng.standard_normal(len(classes), dtype=np.float32))
+        / totals
+    )
     return Cloud(exact, np.clip(bright, 1, 65535).astype(np.uint16), numbers, totals, classes, terrain_z)
 
 
@@ -497,9 +613,14 @@ def add_noise(rng: np.random.Generator, world: World, xyz, classes, numbers, tot
     spot = xyz[rng.integers(0, len(xyz), count)].copy()
     low = rng.random(count) < 0.6
     ground = ground_heights(world.terrain, spot[:, 0], spot[:, 1])
-    spot[:, 2] = np.where(low, ground - 0.6 - rng.exponential(3.0, count), spot[:, 2] + 4 + rng.exponential(25.0, count))
+    spot[:, 2] = np.where(
+        low, ground - 0.6 - rng.exponential(3.0, count), spot[:, 2] + 4 + rng.exponential(25.0, count)
+    )
     spot[:, :2] = np.clip(spot[:, :2] + rng.normal(0, 0.3, (count, 2)), 0, world.size_m - 0.01)
     ones = np.ones(count, np.uint8)
     return (
-        np.concatenate([xyz, spot]), np.concatenate([classes, ones * NOISE]), np.concatenate([numbers, ones]), np.concatenate([totals, ones]),
+        np.concatenate([xyz, spot]),
+        np.concatenate([classes, ones * NOISE]),
+        np.concatenate([numbers, ones]),
+        np.concatenate([totals, ones]),
     )
