@@ -52,11 +52,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def size(size_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size_bytes < 1024:
             return f"{size_bytes:.0f} {unit}" if unit == "B" or size_bytes >= 100 else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} TB"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
 
 
 def duration(seconds: float) -> str:
