@@ -166,7 +166,7 @@ def draw_bridge(rng: np.random.Generator, world: World, over: Line, gap_half_wid
     """A road crosses a river, road or cutting: its embankment, then the gap cut through, then a deck over it."""
     crossing = Line(over.x, over.y, over.angle + rng.uniform(0.9, 2.2), 0.0)
     half_width = rng.choice([1.2, 2.5, 4.5, 7.0, 10.0]) * rng.uniform(0.8, 1.25)
-    rise = rng.uniform(0.0, 3.0) if wet else rng.uniform(4.5, 7.0)
+    rise = rng.uniform(0.5, 3.0) if wet else rng.uniform(4.5, 7.0)
     _, across, road = draw_road(rng, world, crossing, half_width + 1.0, 0.0)
     along = crossing.local(world.x, world.y)[0]
     run = rng.uniform(40, 90)
