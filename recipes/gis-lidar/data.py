@@ -30,6 +30,7 @@ CODE_TO_CLASS[18] = CLASSES.index(7)  # high noise
 
 CROP_CELLS = 144
 CROP_POINTS = 4096
+RARE_SHARE = 0.6  # of the crops are placed for the sake of one class
 VIEWS = 6  # crops cut from one scene: half of the scan as it is, half of it thinned to a lower density
 TERRAIN_LIMIT_M = 30.0
 
@@ -87,8 +88,13 @@ def crops_of(cloud: Cloud, count: int, rng: np.random.Generator) -> list[Batch]:
 def _crop(block: Description, label: NDArray[np.int64], offset: NDArray[np.float32], rng: np.random.Generator) -> Batch:
     rows, columns = block.grid.shape[1:]
     used_rows, used_columns = int(block.row.max()) + 1, int(block.column.max()) + 1
-    top = int(rng.integers(0, max(used_rows - CROP_CELLS, 0) + 1))
-    left = int(rng.integers(0, max(used_columns - CROP_CELLS, 0) + 1))
+    top_limit, left_limit = max(used_rows - CROP_CELLS, 0), max(used_columns - CROP_CELLS, 0)
+    top, left = int(rng.integers(0, top_limit + 1)), int(rng.integers(0, left_limit + 1))
+    present = np.unique(label[label != IGNORE])
+    if rng.random() < RARE_SHARE and len(present):  # a crop around a point of any class there is: wires are rare
+        here = rng.choice(np.flatnonzero(label == rng.choice(present)))
+        top = int(np.clip(block.row[here] - rng.integers(8, CROP_CELLS - 8), 0, top_limit))
+        left = int(np.clip(block.column[here] - rng.integers(8, CROP_CELLS - 8), 0, left_limit))
     grid = np.zeros((len(block.grid), CROP_CELLS, CROP_CELLS), np.float32)
     part = block.grid[:, top : min(top + CROP_CELLS, rows), left : min(left + CROP_CELLS, columns)]
     grid[:, : part.shape[1], : part.shape[2]] = part

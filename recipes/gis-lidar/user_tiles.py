@@ -32,7 +32,7 @@ class Squares:
 
 
 def parse_class_map(text: str) -> NDArray[np.uint8]:
-    """`26=17,64=15,1=1` -> (256,) ASPRS code of each of the user's; 0 and 1 (unclassified) do not count unless named."""
+    """`26=17,64=15,1=1` -> (256,) ASPRS code of each of the user's; 0 and 1 do not count unless named."""
     table = np.arange(256, dtype=np.uint8)
     table[:2] = 0
     for pair in filter(None, text.replace(" ", "").split(",")):
