@@ -72,6 +72,29 @@ def gentler_slope(roof: Floats) -> Floats:
     return np.where(np.abs(slope) < 3.0, slope, 0).astype(np.float32)
 
 
+def raise_part(part: Part, u: Floats, v: Floats, top: Floats, base: Floats) -> None:
+    """Raises top (and sets base) to the part where it is the higher. u, v: the part's own coordinates; all (h, w)."""
+    a, b = part.a, part.b
+    if part.round:
+        r = np.hypot(u / a, v / b)
+        inside = (r < 1) & (r >= part.hole)
+    else:
+        inside = (np.abs(u) < a) & (np.abs(v) < b)
+    form = (v, u, b, a) if part.turned else (u, v, a, b)
+    z = part.eaves + roof_height(part.roof, *form, part.pitch, part.extra)
+    edge = np.minimum(a - np.abs(u), b - np.abs(v))
+    if part.parapet:
+        z = np.where(edge < 0.35, z + part.parapet, z)
+    higher = inside & (z > top)
+    top[higher] = z[higher]
+    if part.open:
+        base[higher] = part.eaves - 0.4
+    elif part.overhang:
+        base[higher] = np.where(edge < part.overhang, part.eaves - 0.25, -1e4)[higher]
+    else:
+        base[higher] = -1e4
+
+
 def stamp_building(
     world: World, frame: Frame, parts: list[Part], kind: int = BUILDING, passing: int = 0, dark: float = 1.0
 ) -> None:
@@ -87,25 +110,13 @@ def stamp_building(
     top = np.full((height, width), -1e4, np.float32)
     base = np.full((height, width), -1e4, np.float32)
     for part in parts:
-        pu, pv, a, b = u - part.u, v - part.v, part.a, part.b
-        if part.round:
-            r = np.hypot(pu / a, pv / b)
-            inside = (r < 1) & (r >= part.hole)
-        else:
-            inside = (np.abs(pu) < a) & (np.abs(pv) < b)
-        form = (pv, pu, b, a) if part.turned else (pu, pv, a, b)
-        z = part.eaves + roof_height(part.roof, *form, part.pitch, part.extra)
-        edge = np.minimum(a - np.abs(pu), b - np.abs(pv))
-        if part.parapet:
-            z = np.where(edge < 0.35, z + part.parapet, z)
-        higher = inside & (z > top)
-        top = np.where(higher, z, top)
-        if part.open:
-            base = np.where(higher, part.eaves - 0.4, base)
-        elif part.overhang:
-            base = np.where(higher, np.where(edge < part.overhang, part.eaves - 0.25, -1e4), base)
-        else:
-            base = np.where(higher, -1e4, base)
+        x, y = frame.at(part.u, part.v)
+        near_rows, near_cols = world.window(x, y, float(np.hypot(part.a, part.b)) + CELL_M, CELL_M)
+        near = (
+            slice(max(near_rows.start - rows.start, 0), max(near_rows.stop - rows.start, 0)),
+            slice(max(near_cols.start - cols.start, 0), max(near_cols.stop - cols.start, 0)),
+        )
+        raise_part(part, u[near] - part.u, v[near] - part.v, top[near], base[near])
     inside = top > -1e3
     if not inside.any():
         return

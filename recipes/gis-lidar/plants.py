@@ -24,43 +24,31 @@ def draw_shape(rng: np.random.Generator, flora: Flora) -> tuple[int, bool]:
 
 
 def tree(
-    rng: np.random.Generator,
-    world: World,
-    x: float,
-    y: float,
-    height: float,
-    shape: int,
-    extinction: float,
-    bare: bool,
-    radius: float | None = None,
-    start: float | None = None,
-) -> None:
+    rng: np.random.Generator, world: World, x: float, y: float, height: float, shape: int, extinction: float,
+    bare: bool, radius: float | None = None, start: float | None = None, gaps: float | None = None,
+) -> None:  # fmt: skip
+    """Adds one crown. start: where it begins, a share of the height; gaps: share of its clumps that are empty."""
     if radius is None:
-        slender = {CONE: rng.uniform(0.14, 0.28), ELLIPSOID: rng.uniform(0.25, 0.55), COLUMN: rng.uniform(0.1, 0.18)}[
-            shape
-        ]
-        radius = height * slender
+        slender = {CONE: (0.14, 0.28), ELLIPSOID: (0.25, 0.55), COLUMN: (0.1, 0.18)}[shape]
+        radius = height * rng.uniform(*slender)
     if start is None:
         start = rng.uniform(0.0, 0.35) if shape == CONE else rng.uniform(0.03, 0.4)
-    world.crowns.append(
-        (x, y, height, radius, start, shape, extinction, float(bare), rng.uniform(0.2, 0.65), rng.integers(0, 1 << 30))
-    )
+    if gaps is None:
+        gaps = rng.uniform(0.2, 0.65) if rng.random() < 0.85 else rng.uniform(0.0, 0.1)
+    seed = int(rng.integers(0, 1 << 30))
+    world.crowns.append((x, y, height, radius, start, shape, extinction, float(bare), gaps, seed))
 
 
 def shrub(rng: np.random.Generator, world: World, x: float, y: float) -> None:
-    h = rng.uniform(0.5, 4.0)
-    tree(
-        rng,
-        world,
-        x,
-        y,
-        h,
-        ELLIPSOID,
-        world.flora.extinction * rng.uniform(0.8, 2.5),
-        world.flora.bare and rng.random() < 0.5,
-        h * rng.uniform(0.3, 0.8) + 0.2,
-        0.0,
-    )
+    """A bush, wild or clipped to a smooth outline."""
+    height = rng.uniform(0.5, 4.0)
+    radius = height * rng.uniform(0.3, 0.8) + 0.2
+    bare = world.flora.bare and rng.random() < 0.5
+    extinction = world.flora.extinction * rng.uniform(0.8, 2.5)
+    if rng.random() < 0.3:
+        tree(rng, world, x, y, height, ELLIPSOID, max(extinction, 2.0), False, radius, 0.0, gaps=0.0)
+    else:
+        tree(rng, world, x, y, height, ELLIPSOID, extinction, bare, radius, 0.0)
 
 
 def hedge(rng: np.random.Generator, world: World, x0: float, y0: float, x1: float, y1: float) -> None:
@@ -104,9 +92,7 @@ def forest(rng: np.random.Generator, world: World, where: NDArray[np.bool_]) -> 
         if rng.random() < cover:
             shape, bare = draw_shape(rng, world.flora)
             h = max(tall * (1 + vary * rng.standard_normal()), 2.0)
-            wide = min(
-                h * rng.uniform(0.14, 0.32), spacing * (rng.uniform(0.6, 1.1) if closed else rng.uniform(0.45, 0.9))
-            )
+            wide = min(h * rng.uniform(0.14, 0.32), spacing * rng.uniform(*((0.6, 1.1) if closed else (0.45, 0.9))))
             start = first_bough * rng.uniform(0.5, 1.3)
             tree(rng, world, x, y, h, shape, leafy * world.flora.extinction * rng.uniform(0.6, 1.5), bare, wide, start)
     undergrowth(rng, world, where)
@@ -140,6 +126,17 @@ def undergrowth(rng: np.random.Generator, world: World, where: NDArray[np.bool_]
                 radius,
                 rng.uniform(0, 0.2),
             )
+
+
+@njit(cache=False)
+def lump(seed, i, j, k):  # type: ignore[no-untyped-def]
+    """A random word for one cell of a lattice."""
+    return scramble(
+        seed
+        + np.uint64(i) * np.uint64(73856093)
+        + np.uint64(j) * np.uint64(19349663)
+        + np.uint64(k) * np.uint64(83492791)
+    )
 
 
 @njit(cache=False)
@@ -189,22 +186,12 @@ def fill_crowns(porous, terrain, crowns):  # type: ignore[no-untyped-def]
                     share = d / (r * lobe + 1e-6)
                     if share > 1.0:
                         continue
-                    if radius > 1.2:  # boughs: the outline goes in and out by lumps of 2 m
-                        jx, jy, jz = (
-                            np.uint64((ix + iz // 2) // 4),
-                            np.uint64((iy + ix // 3) // 4),
-                            np.uint64((iz + iy // 2) // 4),
-                        )
-                        word = scramble(
-                            seed + jx * np.uint64(73856093) + jy * np.uint64(19349663) + jz * np.uint64(83492791)
-                        )
+                    if radius > 1.2 and gaps > 0.1:  # boughs: the outline goes in and out by lumps of 2 m
+                        word = lump(seed, (ix + iz // 2) // 4, (iy + ix // 3) // 4, (iz + iy // 2) // 4)
                         share /= 0.62 + 0.45 * (float(word >> np.uint64(40)) / 16777216.0)
                         if share > 1.0:
                             continue
-                    jx, jy, jz = np.uint64(ix // 2), np.uint64(iy // 2), np.uint64(iz // 3)
-                    word = scramble(
-                        seed + jx * np.uint64(73856093) + jy * np.uint64(19349663) + jz * np.uint64(83492791)
-                    )
+                    word = lump(seed, ix // 2, iy // 2, iz // 3)
                     clump = float(word >> np.uint64(40)) / 16777216.0
                     word = scramble(word + np.uint64(ix % 2 + 2 * (iy % 2) + 4 * (iz % 3)))
                     leaf = float(word >> np.uint64(40)) / 16777216.0
