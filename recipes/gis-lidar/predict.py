@@ -199,7 +199,8 @@ def _sort(las: LasFile, unit: Units, folder: Path, cpus: int, progress: Progress
         number, count = lasio.returns(records, las.point_format)
         gone = lasio.withheld(records, las.point_format)
         tiling.add(raw, number | (count << 4), ~gone if gone.any() else None)
-        first, last = np.stack([raw.min(0), raw.max(0)]) * np.array(las.scales) + np.array(las.offsets)
+        ends = np.array([[axis.min(), axis.max()] for axis in raw.T], np.float64)
+        first, last = (ends * np.array(las.scales)[:, None] + np.array(las.offsets)[:, None]).T
         low, high = np.minimum(low, np.minimum(first, last)), np.maximum(high, np.maximum(first, last))
         progress("read", sum(run.length for run in tiling.runs), las.count)
     return tiling, _judge_coordinates(las, tiling, low, high, metres)
