@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .calibrate import choose_biases
 from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
 from .model import PillarNet, autocast, has_bfloat16, sample_cells
@@ -74,10 +75,11 @@ def train(run: Run) -> None:
             },
         )  # fmt: skip
 
-    config = {
+    config: dict[str, object] = {
         "classes": list(CLASSES), "names": list(NAMES), "precision": precision, "steps": steps,
         "experimental_classes": [9, 17],
     }  # fmt: skip
+    config["bias"] = choose_biases(run, average, config)
     run.save_weights(average, config)
     evaluate(run, average, config)
     evaluate_squares(run, average, config, squares.held_out)
