@@ -1,4 +1,4 @@
-"""What the network is fed, what it is taught with, and that a trained classifier answers: on geometry one can reckon."""
+"""What the network is fed and taught with, and that a trained classifier answers: on geometry one can reckon."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hall_on_a_slope(density: float, seed: int = 0) -> tuple[NDArray[np.float64],
     xyz = rng.uniform(0, 80, (round(density * 6400), 3))
     hall = (np.abs(xyz[:, 0] - 40) < 8) & (np.abs(xyz[:, 1] - 40) < 10)
     xyz[:, 2] = 0.1 * xyz[:, 0] + 6.0 * hall + rng.normal(0, 0.03, len(xyz))
-    return xyz + [500_000.0, 5_400_000.0, 100.0], ~hall
+    return xyz + np.array([500_000.0, 5_400_000.0, 100.0]), ~hall
 
 
 @pytest.mark.parametrize("density", [0.4, 2.0, 12.0])
@@ -120,7 +120,7 @@ def test_an_untrained_classifier_answers_where_it_is_asked_and_a_distant_origin_
     assert ((confidence[core] > 0.1) & (confidence[core] <= 1)).all()
     wanted = np.flatnonzero(core)
     here, _ = classifier.probabilities(xyz, ones, ones, wanted)
-    there, _ = classifier.probabilities(xyz + [64_000.0, -32_000.0, 900.0], ones, ones, wanted)
+    there, _ = classifier.probabilities(xyz + np.array([64_000.0, -32_000.0, 900.0]), ones, ones, wanted)
     assert np.abs(here - there).mean() < 0.005
 
 
