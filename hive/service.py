@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hive import installed, queue
 from hive.config import Settings, load_settings
 from hive.db import Database
-from hive.errors import NoCapacity, RequestError
+from hive.errors import LockError, NoCapacity, RequestError
 from hive.model import PRIORITIES, Artifact, Attempt, Isolation, Job, JobEvent, Package, Plan, Recipe, Step
 from hive.paths import Home, default_home
 from hive.states import JobState
@@ -22,6 +22,7 @@ from hive.suggest import did_you_mean
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.doctor import Check
     from hive.environments import RunnerEnvironment
     from hive.index import Index
     from hive.inference import RunOutcome
@@ -359,7 +360,53 @@ class Hive:
             raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", "see: hive queue status")
         return self.home.attempt(job.id, job.attempt)
 
+    def logs(self, target: str, tail: int | None, follow: bool) -> Iterator[str]:
+        """The lines of a build's log; with `follow`, until the job is over. Raises RequestError."""
+        from hive.progress import tail_log
+
+        folder = self.log_folder(target)
+        job_id = int(folder.parent.name)
+        return tail_log(folder, tail, follow, lambda: self.job(job_id).state.is_over)
+
+    def metrics_of(self, job: Job) -> list[dict[str, Any]]:
+        """The figures that a job's newest attempt reported, accepted or not."""
+        from hive.publish import metrics_of
+
+        return metrics_of(self.home.attempt(job.id, job.attempt))
+
     # -- system
+
+    def examine(self) -> tuple[list[Check], Isolation]:
+        """What this machine offers, and what stands between a run and it."""
+        from hive.doctor import examine
+        from hive.launch import supervisor_runs
+
+        runner, isolation = self.isolation()
+        return examine(self.home, runner, isolation, supervisor_runs(self.home), len(self.known_names())), isolation
+
+    @staticmethod
+    def lock(path: Path) -> int:
+        """Write the lock of the built-in recipes; how many it holds. Raises RequestError."""
+        from hive.index import Index
+        from hive.lockfile import render
+
+        recipes = list(Index().recipes())
+        try:
+            path.write_text(render(recipes))
+        except OSError as error:
+            raise RequestError(f"cannot write {path}", error.strerror or str(error)) from error
+        return len(recipes)
+
+    @staticmethod
+    def check_lock(path: Path) -> int:
+        """How many recipes the lock at `path` holds. Raises LockError naming each field that is stale."""
+        from hive.index import Index
+        from hive.lockfile import stale_fields
+
+        recipes = list(Index().recipes())
+        if stale := stale_fields(path, recipes):
+            raise LockError(f"{path} is stale", "; ".join(stale), "hive lock")
+        return len(recipes)
 
     def runner(self, wanted: str = "auto") -> Runner:
         from hive.runners.all import choose

@@ -157,14 +157,13 @@ def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
     """Report a finished job; raises the error that its failure stands for."""
     from hive.console import duration, metrics_table, short, size
     from hive.errors import BuildFailed, for_failure
-    from hive.publish import metrics_of
 
     if job.state != "succeeded":
         failure = job.failure
         if failure is None:
             raise BuildFailed(f"{job.name} was not built", f"job {job.id} is {job.state}")
         if failure.kind == "gate_refused":
-            tell(metrics_table(metrics_of(hive.log_folder(str(job.id)))))
+            tell(metrics_table(hive.metrics_of(job)))
         hint = failure.hint or f"hive logs {job.id}; hive queue show {job.id}"
         raise for_failure(failure.kind)(f"{job.name} was not installed: {failure.message}", failure.why, hint)
     details = hive.details(job.name)

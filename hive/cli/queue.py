@@ -131,13 +131,9 @@ def retry(job_ids: tuple[int, ...], as_json: bool) -> None:
 def logs(target: str, follow: bool, tail: int | None) -> None:
     """Print the log of a model's newest build, or of a job."""
     from hive.console import plain
-    from hive.progress import tail_log
     from hive.service import Hive
 
-    hive = Hive.open()
-    folder = hive.log_folder(target)
-    job_id = int(folder.parent.name)
-    for line in tail_log(folder, tail, follow, lambda: hive.job(job_id).state.is_over):
+    for line in Hive.open().logs(target, tail, follow):
         click.echo(plain(line))
 
 

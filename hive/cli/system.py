@@ -16,14 +16,10 @@ def doctor(as_json: bool) -> None:
     from dataclasses import asdict
 
     from hive.console import table
-    from hive.doctor import examine
     from hive.errors import RequestError
-    from hive.launch import supervisor_runs
     from hive.service import Hive
 
-    hive = Hive.open()
-    runner, isolation = hive.isolation()
-    checks = examine(hive.home, runner, isolation, supervisor_runs(hive.home), len(hive.known_names()))
+    checks, isolation = Hive.open().examine()
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -66,19 +62,9 @@ def lock(check: bool, path: str) -> None:
     from pathlib import Path
 
     from hive.console import say
-    from hive.errors import LockError, RequestError
-    from hive.index import Index
-    from hive.lockfile import render, stale_fields
+    from hive.service import Hive
 
-    recipes = list(Index().recipes())
-    target = Path(path)
     if check:
-        if stale := stale_fields(target, recipes):
-            raise LockError(f"{path} is stale", "; ".join(stale), "hive lock")
-        say(f"{path} is up to date: {len(recipes)} recipes")
-        return
-    try:
-        target.write_text(render(recipes))
-    except OSError as error:
-        raise RequestError(f"cannot write {path}", error.strerror or str(error)) from error
-    say(f"locked {len(recipes)} recipes in {path}")
+        say(f"{path} is up to date: {Hive.check_lock(Path(path))} recipes")
+    else:
+        say(f"locked {Hive.lock(Path(path))} recipes in {path}")
