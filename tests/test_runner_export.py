@@ -13,51 +13,58 @@ from hive_runner.export import load_weights, render_card, save_weights
 torch = pytest.importorskip("torch")
 
 
-def test_weights_and_settings_come_back(tmp_path: Path) -> None:
-    save_weights(tmp_path, {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.float16)}, {"width": 8})
-    tensors, config = load_weights(tmp_path)
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "made"
+    made.mkdir()
+    return made
+
+
+def test_weights_and_settings_come_back(folder: Path) -> None:
+    save_weights(folder, {"b": torch.arange(3.0), "a": torch.ones(2, 2, dtype=torch.float16)}, {"width": 8})
+    tensors, config = load_weights(folder)
     assert config == {"width": 8}
     assert torch.equal(tensors["b"], torch.arange(3.0))
-    arrays, _ = load_weights(tmp_path, "numpy")
+    arrays, _ = load_weights(folder, "numpy")
     assert arrays["b"].tolist() == [0, 1, 2]
 
 
-def test_the_order_of_names_and_strides_does_not_reach_the_bytes(tmp_path: Path) -> None:
+def test_the_order_of_names_and_strides_does_not_reach_the_bytes(folder: Path) -> None:
     weight = torch.arange(6.0).reshape(2, 3)
     for name, tensors, config in [
         ("one", {"a": weight, "b": weight.T}, {"x": 1, "y": 2}),
         ("two", {"b": weight.T.contiguous(), "a": weight.clone()}, {"y": 2, "x": 1}),
     ]:
-        (tmp_path / name).mkdir()
-        save_weights(tmp_path / name, tensors, config)
+        (folder / name).mkdir()
+        save_weights(folder / name, tensors, config)
     for file in ("weights.safetensors", "config.json"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert (folder / "one" / file).read_bytes() == (folder / "two" / file).read_bytes()
 
 
-def test_numpy_arrays_are_weights_too(tmp_path: Path) -> None:
+def test_numpy_arrays_are_weights_too(folder: Path) -> None:
     numpy = pytest.importorskip("numpy")
-    save_weights(tmp_path, {"a": numpy.asfortranarray(numpy.ones((2, 3), numpy.float32))}, {})
-    assert load_weights(tmp_path)[0]["a"].shape == (2, 3)
+    save_weights(folder, {"a": numpy.asfortranarray(numpy.ones((2, 3), numpy.float32))}, {})
+    assert load_weights(folder)[0]["a"].shape == (2, 3)
 
 
-def test_the_file_carries_no_metadata(tmp_path: Path) -> None:
-    save_weights(tmp_path, {"a": torch.ones(1)}, {"x": 1})
-    content = (tmp_path / "weights.safetensors").read_bytes()
+def test_the_file_carries_no_metadata(folder: Path) -> None:
+    save_weights(folder, {"a": torch.ones(1)}, {"x": 1})
+    content = (folder / "weights.safetensors").read_bytes()
     [length] = struct.unpack("<Q", content[:8])
     assert b"__metadata__" not in content[8 : 8 + length]
 
 
-def test_tied_weights_are_written_twice(tmp_path: Path) -> None:
+def test_tied_weights_are_written_twice(folder: Path) -> None:
     shared = torch.ones(3)
-    save_weights(tmp_path, {"a": shared, "b": shared}, {})
-    assert sorted(load_weights(tmp_path)[0]) == ["a", "b"]
+    save_weights(folder, {"a": shared, "b": shared}, {})
+    assert sorted(load_weights(folder)[0]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_broken_weights_are_refused(tmp_path: Path, bad: float) -> None:
+def test_broken_weights_are_refused(folder: Path, bad: float) -> None:
     with pytest.raises(DivergedError, match=r"first in layer\.b"):
-        save_weights(tmp_path, {"layer.a": torch.ones(2, dtype=torch.int64), "layer.b": torch.tensor([1.0, bad])}, {})
-    assert list(tmp_path.iterdir()) == []
+        save_weights(folder, {"layer.a": torch.ones(2, dtype=torch.int64), "layer.b": torch.tensor([1.0, bad])}, {})
+    assert list(folder.iterdir()) == []
 
 
 METRICS = [
