@@ -131,6 +131,7 @@ def change(
         attempt=job.attempt,
         target=target,
         charge=int(charge),
+        asked_again=int(event is Event.REQUEUE),
         not_before=not_before,
         finished_at=now if target.is_over else None,
         failure=json.dumps(asdict(failure)) if failure else None,
@@ -163,9 +164,11 @@ def apply(db: Database, job: Job, event: Event, **facts: Any) -> Job | None:
 def fail_or_retry(db: Database, job: Job, failure: Failure, **usage: Any) -> Job | None:
     """End the attempt as the kind of its failure demands: another try after a pause, or the end of the job."""
     charged = failure.kind not in states.UNCHARGED_KINDS
-    spent = job.charged + charged >= states.MAX_CHARGED_ATTEMPTS or job.attempt >= states.MAX_ATTEMPTS
+    counted = db.one("jobs.tries", job_id=job.id)
+    tries = counted["tries"] if counted else 0
+    spent = job.charged + charged >= states.MAX_CHARGED_ATTEMPTS or tries >= states.MAX_ATTEMPTS
     if failure.kind in states.RETRIED_KINDS and not spent:
-        due = time.time() + states.retry_delay_s(job.attempt)
+        due = time.time() + states.retry_delay_s(tries)
         return apply(db, job, Event.RETRY, failure=failure, charge=charged, not_before=due, **usage)
     return apply(db, job, Event.FAIL, failure=failure, charge=charged, **usage)
 
@@ -195,7 +198,7 @@ def cancel(db: Database, job_id: int) -> Job:
 
 
 def retry(db: Database, job_id: int) -> Job:
-    """Queue a failed or cancelled job again, from its last checkpoint. Raises RequestError."""
+    """Queue a failed or cancelled job again, from its last checkpoint, with all its tries. Raises RequestError."""
     job = get(db, job_id)
     if job.state not in (JobState.FAILED, JobState.CANCELLED):
         raise RequestError(f"job {job_id} cannot be tried again", f"it {_past(job.state)}")

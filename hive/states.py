@@ -52,6 +52,6 @@ MAX_CHARGED_ATTEMPTS = 3
 MAX_ATTEMPTS = 12
 
 
-def retry_delay_s(attempt: int) -> float:
-    """Seconds to wait before attempt + 1: doubling from 1 s, at most 5 minutes."""
-    return float(min(300, 2 ** max(0, attempt - 1)))
+def retry_delay_s(tries: int) -> float:
+    """Seconds to wait after so many tries: doubling from 1 s, at most 5 minutes."""
+    return float(min(300, 2 ** max(0, tries - 1)))

@@ -27,10 +27,16 @@ RETURNING *;
 -- name: transition
 -- Zero rows changed: somebody else was faster, or the attempt is stale.
 UPDATE jobs
-SET state = :target, charged = charged + :charge, not_before = :not_before,
+SET state = :target, charged = CASE WHEN :asked_again THEN 0 ELSE charged + :charge END, not_before = :not_before,
     finished_at = :finished_at, failure = :failure, artifact = coalesce(:artifact, artifact)
 WHERE id = :job_id AND state = :origin AND attempt = :attempt
 RETURNING *;
+
+-- name: tries
+-- Attempts since a person last asked for the job.
+SELECT count(*) AS tries FROM job_events
+WHERE job_id = :job_id AND event = 'claim' AND id > (
+    SELECT max(id) FROM job_events WHERE job_id = :job_id AND event IN ('enqueue', 'requeue'));
 
 -- name: reprioritise
 UPDATE jobs SET priority = :priority WHERE id = :job_id AND state = 'queued';
