@@ -392,7 +392,7 @@ class LasWriter:
         self.record_length = source.record_length + self.added_bytes
         self._temporary = path.with_name(f".{path.stem}-{os.getpid()}.part")
         try:
-            self._file = open(self._temporary, "w+b")  # noqa: SIM115  (closed by __exit__)
+            self._file = open(self._temporary, "w+b")  # __exit__ closes it
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written", error.strerror or str(error), "name a folder that exists and is yours"

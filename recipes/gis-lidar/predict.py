@@ -30,7 +30,8 @@ CLASS_NAMES = {
     5: "high vegetation", 6: "building", 7: "noise", 9: "water", 14: "wire", 15: "tower", 17: "bridge deck",
 }  # fmt: skip
 LARGEST_COORDINATE_M = 1e8  # nothing on Earth has larger projected coordinates
-MEMORY_PER_BLOCK_POINT = 350  # bytes, measured: what a block of one worker takes at its peak
+BASE_MEMORY = 500_000_000  # bytes, measured: torch, the network, compiled kernels, the file's buffers
+MEMORY_PER_BLOCK_POINT = 500  # bytes, measured: what a tile takes at its peak, by `tiles.load`
 
 Progress = Callable[[str, int, int], None]  # phase, points done, points in all
 
@@ -102,9 +103,8 @@ class Model:
             density = tiling.density()
             tiles = tiling.classify(
                 self._classifier,
-                self._workers,
+                _workers_that_fit(self._workers, memory_bytes),
                 lambda done, total: progress("classify", done, total),
-                _block_points(memory_bytes, self._workers),
             )
             counts, left_out = _copy(las, target, tiling, self._workers, progress)
         wall_s = time.monotonic() - begin
@@ -181,12 +181,10 @@ def _check_disk(las: LasFile, scratch: Path, target: Path) -> None:
             )
 
 
-def _block_points(memory_bytes: int, workers: int) -> int:
-    """Points of a block so that all workers' blocks fit into three quarters of the memory."""
-    if not memory_bytes:
-        return BLOCK_POINTS
-    fit = int(memory_bytes * 0.75) // workers // MEMORY_PER_BLOCK_POINT
-    return max(200_000, min(BLOCK_POINTS, fit))
+def _workers_that_fit(workers: int, memory_bytes: int) -> int:
+    """Tiles at once, at most `workers`, that fit into the memory (0: no limit)."""
+    fit = (int(memory_bytes * 0.9) - BASE_MEMORY) // (BLOCK_POINTS * MEMORY_PER_BLOCK_POINT)
+    return max(1, min(workers, fit)) if memory_bytes else workers
 
 
 def _sort(las: LasFile, unit: Units, folder: Path, cpus: int, progress: Progress) -> tuple[Tiling, list[str]]:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 CELL_M = 16.0
 HALO_CELLS = 2  # 32 m: what a tile sees beyond its core
 MAX_CORE_CELLS = 16  # 256 m
-BLOCK_POINTS = 2_000_000  # points of a tile with its halo that may be in memory, for each worker
+BLOCK_POINTS = 1_200_000  # load of a tile, see `load`. Fixed: if it followed the machine, so would the results
+HALO_LOAD = 0.25  # a point of the halo costs that much of one of the core: only the core's points are described
 SCRATCH_BYTES_PER_POINT = 19  # 13 sorted points, 4 order, 2 results
 UNSET = 255  # class of a point that was left out
 
@@ -140,7 +141,8 @@ class Tiling:
         size = MAX_CORE_CELLS
         while size > 1:
             points = _points_by_tile(rows // size, cols // size, counts)
-            if np.quantile(points, 0.95) * ((size + 2 * HALO_CELLS) / size) ** 2 <= block_points:
+            around = ((size + 2 * HALO_CELLS) / size) ** 2 - 1
+            if load(np.quantile(points, 0.95), np.quantile(points, 0.95) * around) <= block_points:
                 break
             size -= 1
         height, width = (_even_size(int(np.ptp(index)) + 1, size) for index in (rows, cols))
@@ -259,7 +261,8 @@ class Tiling:
         clouds of every n-th point, each of which is dense enough by itself.
         """
         classes, hundredths = np.zeros(len(block.raw), np.uint8), np.zeros(len(block.raw), np.uint8)
-        parts = -(-len(block.raw) // (2 * block_points))
+        in_core = int(block.core.sum())
+        parts = -int(-load(in_core, len(block.raw) - in_core) // (2 * block_points))
         for part in (slice(first, None, parts) for first in range(parts)):
             if not block.core[part].any():
                 continue
@@ -269,6 +272,11 @@ class Tiling:
             classes[part] = found
             hundredths[part] = np.rint(np.clip(confidence, 0.0, 1.0) * 100.0)
         return classes, hundredths
+
+
+def load(core: float, halo: float) -> float:
+    """What a tile costs in memory, in points of its core."""
+    return core + HALO_LOAD * halo
 
 
 def _sort_cells(row: NDArray[np.int64], col: NDArray[np.int64], cols: int) -> NDArray[np.intp]:
@@ -304,7 +312,7 @@ def _split(
     core = (rows >= tile.row) & (rows < tile.row + tile.rows) & (cols >= tile.col) & (cols < tile.col + tile.cols)
     if not core.any():
         return []
-    if counts.sum() <= block_points or tile.rows * tile.cols == 1:
+    if load(counts[core].sum(), counts[~core].sum()) <= block_points or tile.rows * tile.cols == 1:
         return [tile]
     half_rows, half_cols = -(-tile.rows // 2), -(-tile.cols // 2)
     quarters = [
