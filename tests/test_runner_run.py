@@ -197,6 +197,7 @@ BODY = "def train(run):\n    {}\n"
         ("", "recipe_error", "recipe made has no train() in train.py"),
         (BODY.format("raise SystemExit(3)"), "recipe_error", "the recipe called exit(3)"),
         (BODY.format("raise OSError(28, 'No space left on device')"), "disk_full", "made ran out of disk space"),
+        (BODY.format("raise OSError(27, 'File too large')"), "disk_full", "made ran out of disk space"),
         (BODY.format("run.out.joinpath('a').symlink_to('/etc/passwd')"), "bad_output",
          "the recipe wrote something that is not a plain file: a"),
         (BODY.format("run.report('x', float('nan'))"), "diverged", "metric x is not a finite number"),

@@ -10,6 +10,9 @@ from hive_runner.contract import JobSpec, RunFailure
 from hive_runner.errors import RunnerError
 from hive_runner.recipe_module import package_name
 
+# No room, no quota, or a file larger than the disk limit allows (RLIMIT_FSIZE).
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 # How torch says it (CPU allocator, CUDA): a RuntimeError with one of these in its text.
 _TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
@@ -22,7 +25,7 @@ def describe(error: BaseException, spec: JobSpec) -> RunFailure:
     if _is_out_of_memory(error):
         limit = f"; the limit is {spec.memory_bytes / 2**30:.3g} GiB" if spec.memory_bytes else ""
         return RunFailure("out_of_memory", f"{spec.recipe} ran out of memory", f"{where}{limit}", "give it more memory")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return RunFailure(
             "disk_full", f"{spec.recipe} ran out of disk space", f"{where}: {error}", "make room on the disk"
         )
