@@ -25,6 +25,8 @@ from .tiles import BLOCK_POINTS, SCRATCH_BYTES_PER_POINT, UNSET, Classifier, Til
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
+    from .scan import Cloud
+
 CLASS_NAMES = {
     0: "never classified", 1: "unclassified", 2: "ground", 3: "low vegetation", 4: "medium vegetation",
     5: "high vegetation", 6: "building", 7: "noise", 9: "water", 14: "wire", 15: "tower", 17: "bridge deck",
@@ -282,13 +284,23 @@ def predict(run: Run) -> None:
     )
 
 
-def sample(run: Run) -> None:
-    """A simulated flight over 200 m of countryside, with its true classes, for people who have no cloud at hand."""
-    from pyproj import CRS
-
+def _worth_a_look(seed: int) -> Cloud:
+    """The first simulated suburb that has buildings, trees and wires and more than 5 points a square metre."""
     from .scan import simulate
 
-    cloud = simulate(seed=run.seed, index=0, size_m=200.0)
+    for index in range(40):
+        cloud = simulate(seed, index, size_m=180.0, biome="suburb")
+        share = np.bincount(cloud.classification, minlength=256) / len(cloud.xyz)
+        if len(cloud.xyz) > 5 * 180**2 and share[6] > 0.05 and share[5] > 0.1 and share[14] > 0.0005:
+            break
+    return cloud
+
+
+def sample(run: Run) -> None:
+    """A simulated flight over 180 m of a suburb, with its true classes, for people who have no cloud at hand."""
+    from pyproj import CRS
+
+    cloud = _worth_a_look(run.seed)
     place = np.array([500_000.0, 5_400_000.0, 0.0])  # somewhere in UTM zone 32
     lasio.write_new(
         run.output,

@@ -427,6 +427,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
     assert peaks[1] < 1.6 * peaks[0]  # 4.0 if it did
 
 
+def test_the_sample_is_a_cloud_like_any_other(tmp_path: Path) -> None:
+    pytest.importorskip("numba", reason="the simulator is compiled with numba")
+    run = SimpleNamespace(seed=0, output=tmp_path / "sample.laz", summary={})
+    predict.sample(run)
+    read = laspy.read(run.output)
+    assert {2, 5, 6, 14} <= set(np.unique(read.classification))
+    assert read.header.parse_crs().to_epsg() == 25832
+    summary = model().classify_file(run.output, tmp_path / "out.laz")
+    assert summary["points"] == run.summary["points"] > 150_000 and summary["warnings"] == []
+
+
 def test_new_files_are_read_by_others(tmp_path: Path) -> None:
     from pyproj import CRS
 
