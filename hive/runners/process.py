@@ -19,6 +19,7 @@ from hive.runners import shim
 from hive.runners.base import Ending, Mount, Order, work_mount
 
 LOCK_FILE = "attempt.lock"
+HANDLE_FILE = "handle"
 NOBODY = "65532"
 TMP_BYTES = 64 << 20
 
@@ -79,18 +80,30 @@ class ProcessRunner:
             except BlockingIOError as error:
                 raise HiveError(f"{order.folder} is being run already") from error
             (order.folder / "scratch").mkdir(exist_ok=True)
-            caller = os.getpid() if order.dies_with_caller else None
-            argv, environment = self._command(order)
+            (order.folder / HANDLE_FILE).touch()
             sys.stdout.flush()
             sys.stderr.flush()
-            pid = os.fork()
-            if pid == 0:
-                shim.run(argv, environment, order.folder, order.limits, lock, caller)
-            handle = f"{pid}:{start_ticks(pid)}:{boot_id()}"
-            (order.folder / "handle").write_text(handle)
-            return handle
+            pid = self._fork(order, lock)
+            return f"{pid}:{start_ticks(pid)}:{boot_id()}"
         finally:
             os.close(lock)
+
+    def _fork(self, order: Order, lock: int) -> int:
+        """The shim's pid. It writes its own handle: its parent may die before it could."""
+        caller = os.getpid() if order.dies_with_caller else None
+        argv, environment = self._command(order)
+        writable = [mount.source for mount in order.mounts if mount.writable]
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the shim can answer to it
+        try:
+            pid = os.fork()
+            if pid == 0:
+                own = os.getpid()
+                with suppress(OSError):
+                    (order.folder / HANDLE_FILE).write_text(f"{own}:{start_ticks(own)}:{boot_id()}")
+                shim.run(argv, environment, order.folder, writable, order.limits, lock, bool(self._bwrap), caller)
+            return pid
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _command(self, order: Order) -> tuple[list[str], dict[str, str]]:
         """The payload's argument vector and environment, inside the sandbox where there is one."""
@@ -115,6 +128,8 @@ class ProcessRunner:
         argv = sandbox_argv(self._bwrap, network=order.limits.network)
         for mount in (*python_mounts(order.python), runner_package, *order.mounts, work_mount(order.folder)):
             argv += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
+        for name in (LOCK_FILE, HANDLE_FILE):  # the proof of its life is not the run's to remove
+            argv += ["--ro-bind", str(order.folder / name), f"/work/{name}"]
         for name, value in environment.items():
             argv += ["--setenv", name, value]
         return [*argv, "--remount-ro", "/", "--chdir", "/work", "--", *payload], {}
@@ -142,7 +157,7 @@ class ProcessRunner:
 
     def stop(self, folder: Path, handle: str, grace_s: float) -> None:
         """SIGTERM to the shim, which passes it on; with grace_s = 0, SIGKILL, which ends the sandbox with it."""
-        pid = self._pid(handle or _read(folder / "handle"))
+        pid = self._pid(handle or _read(folder / HANDLE_FILE))
         if pid and self.alive(folder, handle):
             os.kill(pid, signal.SIGTERM if grace_s else signal.SIGKILL)
 

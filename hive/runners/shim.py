@@ -14,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -28,27 +29,34 @@ DISK_EVERY_S = 3.0
 LOG_CAP_BYTES = 4 << 20  # log.txt and the one before it
 GRACE_S = 10.0
 PAGE_BYTES = resource.getpagesize()
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
 def run(
     argv: list[str],
     environment: dict[str, str],
     folder: Path,
+    writable: list[Path],
     limits: Limits,
     lock: int,
+    sandboxed: bool,
     caller: int | None = None,
 ) -> None:
     """Run `argv` to its end; then exit.json in `folder`. Never returns: the process ends.
 
-    lock: the descriptor of the attempt's lock, kept open until the end. caller: a process whose death ends the run.
+    writable: folders besides `folder` that the disk limit covers. lock: the descriptor of the attempt's lock, kept open
+    until the end. sandboxed: `argv` itself takes its processes with it. caller: a process whose death ends the run.
+    SIGTERM arrives blocked: one that comes before the payload is there must wait for it.
     """
     try:
         os.setsid()
         _close_all_but(lock)
-        ending = _Watch(argv, environment, folder, limits, caller).wait()
+        ending = _Watch(argv, environment, folder, writable, limits, sandboxed, caller).wait()
+        _end_the_rest()
         _record(folder, ending)
     except BaseException as error:  # the last line of defence: nobody else will tell
-        _record(folder, Ending(1, "infrastructure", 0.0, 0.0, 0, f"the shim failed: {error!r}"))
+        why = f"the shim failed: {type(error).__name__}: {error}"
+        _record(folder, Ending(1, "infrastructure", 0.0, 0.0, 0, why))
     finally:
         os._exit(0)
 
@@ -68,34 +76,48 @@ def _close_all_but(keep: int) -> None:
 
 class _Watch:
     def __init__(
-        self, argv: list[str], environment: dict[str, str], folder: Path, limits: Limits, caller: int | None
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        folder: Path,
+        writable: list[Path],
+        limits: Limits,
+        sandboxed: bool,
+        caller: int | None,
     ) -> None:
         self.folder = folder
+        self.writable = writable
         self.limits = limits
         self.caller = caller
         self.reason = ""
         self.message = ""
         self.peak_memory_bytes = 0
         self.asked_to_stop_at: float | None = None
+        self.told_to_stop = False
+        self.begun = False
+        self.bytes_at_start = sum(map(folder_bytes, writable))  # a cache may hold what earlier runs put there
         self.started = time.monotonic()
         self.disk_seen = self.started
         self.events_seen = (0, self.started)
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _set_limits(limits)
+        self.log = _Log(folder / LOG_FILE)
         self.payload = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
-            cwd=folder,
+            cwd=folder, preexec_fn=None if sandboxed else _tie_to_shim(),
         )  # fmt: skip
+        self.begun = True
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         if self.asked_to_stop_at is None:
             self.asked_to_stop_at = time.monotonic()
-            self._signal_payload(signal.SIGTERM)
+            self.told_to_stop = self._signal_payload(signal.SIGTERM)
 
     def wait(self) -> Ending:
         assert self.payload.stdout is not None
-        log = _Log(self.folder / LOG_FILE)
+        log = self.log
         pidfd = os.pidfd_open(self.payload.pid)
         pipe = self.payload.stdout.fileno()
         os.set_blocking(pipe, False)
@@ -130,7 +152,9 @@ class _Watch:
 
     def _look(self) -> None:
         now = time.monotonic()
-        memory_bytes = tree_memory_bytes(self.payload.pid)
+        if self.asked_to_stop_at is not None and not self.told_to_stop:
+            self.told_to_stop = self._signal_payload(signal.SIGTERM)
+        memory_bytes = tree_memory_bytes(descendants(os.getpid()))
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory_bytes)
         if self.limits.memory_bytes and memory_bytes > self.limits.memory_bytes:
             self._end("out_of_memory", f"it used {memory_bytes:,} bytes of {self.limits.memory_bytes:,}")
@@ -145,9 +169,9 @@ class _Watch:
             self._look_at_files(now)
 
     def _look_at_files(self, now: float) -> None:
-        used = folder_bytes(self.folder)
+        used = folder_bytes(self.folder) + sum(map(folder_bytes, self.writable)) - self.bytes_at_start
         if self.limits.disk_bytes and used > self.limits.disk_bytes:
-            self._end("disk_full", f"its folder holds {used:,} bytes of {self.limits.disk_bytes:,}")
+            self._end("disk_full", f"its folders hold {used:,} bytes of {self.limits.disk_bytes:,}")
         try:
             size = (self.folder / "events.jsonl").stat().st_size
         except OSError:
@@ -161,14 +185,47 @@ class _Watch:
         self.reason, self.message = reason, message
         self._signal_payload(signal.SIGKILL)
 
-    def _signal_payload(self, number: int) -> None:
-        """Signal the whole tree below the sandbox's own processes."""
-        for pid in [self.payload.pid, *descendants(self.payload.pid)]:
+    def _signal_payload(self, number: int) -> bool:
+        """Signal the whole tree below the sandbox's own processes; False if there was nothing yet to signal."""
+        if not self.begun:  # a process that is still becoming the payload would forget it
+            return False
+        reached = False
+        for pid in descendants(os.getpid()):
             try:
                 if number == signal.SIGKILL or Path(f"/proc/{pid}/comm").read_text() != "bwrap\n":
                     os.kill(pid, number)
+                    reached = True
             except OSError:
                 continue
+        return reached
+
+
+def _tie_to_shim() -> Callable[[], None]:
+    """Without a sandbox: adopt the payload's orphans, and have the kernel end the payload if the shim dies."""
+    import ctypes
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    shim = os.getpid()
+
+    def in_payload() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != shim:  # dead before the line above
+            os._exit(1)
+
+    return in_payload
+
+
+def _end_the_rest() -> None:
+    """Kill and collect what the payload left behind. A sandbox has done so itself."""
+    while True:
+        for pid in descendants(os.getpid()):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 def _set_limits(limits: Limits) -> None:
@@ -184,12 +241,28 @@ def _set_limits(limits: Limits) -> None:
 
 
 class _Log:
-    """log.txt with a cap: full, it becomes log.1.txt and a new one begins. The payload never blocks on it for long."""
+    """log.txt with a cap: full, it becomes log.1.txt and a new one begins. The payload never blocks on it for long.
+
+    The payload may write in the same folder: a link that it puts there is not followed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.file: IO[bytes] = open(path, "ab", buffering=0)
-        self.size = self.file.tell()
+        self.file = self._open()
+        self.size = 0
+
+    def _open(self) -> IO[bytes]:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return open(os.open(self.path, flags, 0o644), "wb", buffering=0)
+        except OSError:  # nor does a full disk, or a hostile name in the way, end the run
+            return open(os.devnull, "wb", buffering=0)
+
+    def _rotate(self) -> None:
+        self.file.close()
+        with suppress(OSError):
+            os.replace(self.path, self.path.with_name("log.1.txt"))
+        self.file, self.size = self._open(), 0
 
     def drain(self, pipe: int) -> bool:
         """Copy what is in the pipe; False at its end."""
@@ -201,12 +274,10 @@ class _Log:
             if not block:
                 return False
             if self.size + len(block) > LOG_CAP_BYTES:
-                self.file.close()
-                os.replace(self.path, self.path.with_name("log.1.txt"))
-                self.file, self.size = open(self.path, "ab", buffering=0), 0
+                self._rotate()
             try:
                 self.size += self.file.write(block) or 0
-            except OSError:  # a full disk must not end the run
+            except OSError:  # a full disk does not end the run
                 continue
         return True
 
@@ -230,10 +301,10 @@ def descendants(pid: int) -> Iterator[int]:
             yield from descendants(child)
 
 
-def tree_memory_bytes(pid: int) -> int:
-    """Memory of a process and all below it: private pages summed, shared ones counted once."""
+def tree_memory_bytes(pids: Iterable[int]) -> int:
+    """Memory of processes together: private pages summed, shared ones counted once."""
     private, shared = 0, 0
-    for each in [pid, *descendants(pid)]:
+    for each in pids:
         try:
             _, resident_pages, shared_pages = Path(f"/proc/{each}/statm").read_text().split()[:3]
         except (OSError, ValueError):
@@ -256,9 +327,11 @@ def folder_bytes(folder: Path) -> int:
 
 
 def _record(folder: Path, ending: Ending) -> None:
+    """Write exit.json, following no link that the run may have put in the way."""
     temporary = folder / (EXIT_FILE + ".tmp")
     try:
-        with open(temporary, "w") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "x") as file:
             json.dump(asdict(ending), file)
             file.flush()
             os.fsync(file.fileno())

@@ -1,0 +1,156 @@
+"""The process runner: the contract of every backend inside bubblewrap and without it, and what is its alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("runner_contract")
+
+from hive_cli import holders, kill, until  # noqa: E402
+from runner_contract import (  # noqa: E402
+    Backend,
+    RunnerContract,
+    looks_often,
+    processes_marked,
+    python_of_another_process,
+)
+
+from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner  # noqa: E402
+
+__all__ = ["looks_often"]
+
+
+def backend_in(folder: Path) -> Iterator[Backend]:
+    state = folder / "state"
+    state.mkdir()
+    backend = Backend(ProcessRunner(state), folder / "runs")
+    yield backend
+    for order in backend.orders:
+        for pid in holders(order.folder / LOCK_FILE):
+            kill(pid)
+        with suppress(ValueError, OSError):
+            os.waitpid(int((order.folder / HANDLE_FILE).read_text().split(":")[0]), 0)
+
+
+def break_bubblewrap(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A bwrap that is there and fails, as where user namespaces are restricted."""
+    folder.mkdir()
+    (folder / "bwrap").write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
+    (folder / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+class TestInBubblewrap(RunnerContract):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Iterator[Backend]:
+        for backend in backend_in(tmp_path):
+            if (isolation := backend.runner.isolation()).level == "none":
+                pytest.skip(f"bubblewrap makes no sandbox here: {isolation.note}")
+            yield backend
+
+    def test_nothing_outlives_a_killed_shim(self, backend: Backend) -> None:
+        mark = uuid.uuid4().hex
+        order, handle = backend.start(f"""
+            child = "import os, time; os.setsid(); os.fork(); time.sleep(60)"
+            subprocess.Popen([sys.executable, '-c', child, '{mark}'])
+            print('ready')
+            time.sleep(60)
+        """)
+        backend.until_says(order, "ready")
+        backend.runner.stop(order.folder, handle, 0)
+        until(lambda: not processes_marked(mark) and not processes_marked(str(order.folder)), "all is gone", 1)
+        assert not backend.runner.alive(order.folder, handle)
+        assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
+
+
+class TestWithoutSandbox(RunnerContract):
+    @pytest.fixture
+    def backend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+        break_bubblewrap(monkeypatch, tmp_path / "broken")
+        yield from backend_in(tmp_path)
+
+    def test_it_says_so(self, backend: Backend) -> None:
+        isolation = backend.runner.isolation()
+        assert isolation.level == "none" and not isolation.isolates
+        assert {isolation.files, isolation.network, isolation.home, isolation.processes} == {"no"}
+        assert "Permission denied" in isolation.note
+
+    def test_the_run_dies_with_a_killed_shim(self, backend: Backend) -> None:
+        """Or it would write into the checkpoints of the attempt that follows."""
+        order, handle = backend.start("print('ready'); time.sleep(60)")
+        backend.until_says(order, "ready")
+        assert processes_marked(str(order.folder / "spec.json"))
+        backend.runner.stop(order.folder, handle, 0)
+        until(lambda: not processes_marked(str(order.folder)), "the run is gone", 1)
+
+
+def test_the_probe_is_remembered_until_bubblewrap_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ProcessRunner(tmp_path).isolation()
+    assert (tmp_path / "bwrap-probe.json").exists()
+    assert ProcessRunner(tmp_path).isolation() == first
+    break_bubblewrap(monkeypatch, tmp_path / "broken")
+    assert ProcessRunner(tmp_path).isolation().level == "none"
+
+
+def test_without_bubblewrap_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "apt install bubblewrap" in ProcessRunner(tmp_path).isolation().note
+
+
+def test_a_probe_that_cannot_be_remembered(tmp_path: Path) -> None:
+    assert ProcessRunner(tmp_path / "missing").isolation().level in ("bwrap", "none")
+
+
+def test_another_process_finds_a_run_by_its_handle(tmp_path: Path) -> None:
+    for backend in backend_in(tmp_path):
+        order, handle = backend.start("print('ready'); time.sleep(60)")
+        backend.until_says(order, "ready")
+        told = python_of_another_process(
+            """
+            import sys, time
+            from pathlib import Path
+            from hive.runners.process import ProcessRunner
+            state, folder, handle = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+            runner = ProcessRunner(state)
+            assert runner.alive(folder, handle) and runner.wait_descriptor(handle) is not None
+            runner.stop(folder, handle, 0)
+            while runner.alive(folder, handle):
+                time.sleep(0.01)
+            print("stopped")
+            """,
+            str(tmp_path / "state"), str(order.folder), handle,
+        )  # fmt: skip
+        assert told == "stopped"
+
+
+def test_a_shim_that_cannot_start_the_payload_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_bubblewrap(monkeypatch, tmp_path / "broken")
+    for backend in backend_in(tmp_path):
+        order = replace(backend.order(""), python=str(tmp_path / "no-python"))
+        ending = backend.ended(order, backend.runner.start(order))
+        assert ending.reason == "infrastructure" and "no-python" in ending.message
+
+
+def test_a_signal_before_the_payload_is_there_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM at once after the fork, many times over: each run ends, none goes on as if nobody had asked."""
+    for backend in backend_in(tmp_path):
+        for delay_s in (0, 0.001, 0.003, 0.01, 0.03):
+            order, handle = backend.start("time.sleep(60)")
+            time.sleep(delay_s)
+            os.kill(int(handle.split(":")[0]), signal.SIGTERM)
+            assert backend.ended(order, handle, 20).exit_code != 0
+
+
+def test_the_python_of_the_tests_runs_recipes(tmp_path: Path) -> None:
+    for backend in backend_in(tmp_path):
+        assert backend.found("found['python'] = sys.prefix") == {"python": sys.prefix}
