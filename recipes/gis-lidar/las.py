@@ -27,6 +27,7 @@ Records = NDArray[np.uint8]  # (N, record_length): raw point records
 POINTS_PER_READ = 1_000_000
 RECORD_LENGTHS = (20, 28, 26, 34, 57, 63, 30, 36, 38, 59, 67)  # bytes of point formats 0 to 10, without extra bytes
 HEADER_SIZES = {0: 227, 1: 227, 2: 227, 3: 235, 4: 375}  # bytes, by minor version
+LARGEST_SCALE, LARGEST_OFFSET = 1e3, 1e9  # units of the file: more is no place on Earth
 CONFIDENCE = "confidence"
 CONFIDENCE_SCALE = 0.01  # one byte a point: 0 to 100 raw, 0.00 to 1.00 for readers that apply the scale
 
@@ -260,9 +261,11 @@ def _read_evlrs(path: Path, file: IO[bytes], head: bytes, minor: int, size: int)
         return ()
     evlrs: list[Evlr] = []
     for index in range(count):
+        if at + 60 > size:
+            raise _truncated(path, f"EVLR {index + 1} of {count} begins at byte {at:,}, the file ends at {size:,}")
         file.seek(at)
         block = file.read(60)
-        length = 60 + struct.unpack_from("<Q", block, 20)[0] if len(block) == 60 else 60
+        length = 60 + struct.unpack_from("<Q", block, 20)[0]
         if at + length > size:
             raise _truncated(path, f"EVLR {index + 1} of {count} ends at byte {at + length:,}, the file at {size:,}")
         evlrs.append(Evlr(Vlr(block[:54]).key, at, length))
@@ -275,6 +278,12 @@ def _check(las: LasFile, size: int) -> None:
         raise InputError(f"{las.path.name} has no points", "its header counts 0 points", "check how it was made")
     if not all(np.isfinite(las.scales)) or not all(np.isfinite(las.offsets)) or 0.0 in las.scales:
         raise _damaged(las.path, f"coordinate scales {las.scales}, offsets {las.offsets} make no coordinates")
+    if max(map(abs, las.scales)) > LARGEST_SCALE or max(map(abs, las.offsets)) > LARGEST_OFFSET:
+        raise InputError(
+            f"{las.path.name} has absurd coordinates",
+            f"its header gives them scales of {las.scales} and offsets of {las.offsets}",
+            "copy or download it again",
+        )
     if not las.compressed and (have := (size - las.offset_to_points) // las.record_length) < las.count:
         raise _truncated(las.path, f"its header counts {las.count:,} points, the file ends after {have:,}")
     if las.compressed:
@@ -380,44 +389,51 @@ def set_classes(records: Records, point_format: int, values: NDArray[np.uint8]) 
 class LasWriter:
     """Writes a copy of a file with a confidence dimension; the target appears when `finish` succeeds, or not at all.
 
-    `prepare` turns records of the source into records of the copy. Use as a context manager: leaving it without
-    `finish` removes what was written.
+    `prepare` turns records of the source into records of the copy. Use as a context manager: entering it shows whether
+    the target can be written, leaving it without `finish` removes what was.
     """
 
     def __init__(self, source: LasFile, path: Path, cpus: int = 1) -> None:
-        self._source, self._path = source, path
-        compressed = path.suffix.lower() == ".laz"
+        self._source, self._path, self._cpus = source, path, cpus
+        self._temporary = path.with_name(f".{path.stem}-{os.getpid()}.part")
         self._confidence = _existing_confidence(source)
         self.added_bytes = 0 if self._confidence else 1
         self.record_length = source.record_length + self.added_bytes
-        self._temporary = path.with_name(f".{path.stem}-{os.getpid()}.part")
-        try:
-            self._file = open(self._temporary, "w+b")  # __exit__ closes it
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be written", error.strerror or str(error), "name a folder that exists and is yours"
-            ) from error
+
         vlrs = [vlr for vlr in source.vlrs if vlr.key != LASZIP_VLR and vlr.key not in COPC_VLRS]
         if not self._confidence:
             vlrs = _describe_confidence(source, vlrs)
-        laszip = None
-        if compressed:
-            laszip = lazrs.LazVlr.new_for_compression(source.point_format, source.extra_bytes + self.added_bytes, False)
-            vlrs.append(_vlr(LASZIP_VLR, "http://laszip.org", bytes(laszip.record_data())))
+        self._laszip: Any = None
+        if path.suffix.lower() == ".laz":
+            extra_bytes = source.extra_bytes + self.added_bytes
+            self._laszip = lazrs.LazVlr.new_for_compression(source.point_format, extra_bytes, False)
+            vlrs.append(_vlr(LASZIP_VLR, "http://laszip.org", bytes(self._laszip.record_data())))
+        self._before_points = b"".join(vlr.raw for vlr in vlrs) + source.padding
         self._head = bytearray(source.head)
-        length = sum(len(vlr.raw) for vlr in vlrs)
-        self._offset_to_points = len(self._head) + length + len(source.padding)
-        struct.pack_into("<II", self._head, 96, self._offset_to_points, len(vlrs))
-        self._head[104] = source.point_format | (0x80 if compressed else 0)
+        struct.pack_into("<II", self._head, 96, len(self._head) + len(self._before_points), len(vlrs))
+        self._head[104] = source.point_format | (0x80 if self._laszip else 0)
         struct.pack_into("<H", self._head, 105, self.record_length)
-        self._file.write(bytes(self._head) + b"".join(vlr.raw for vlr in vlrs) + source.padding)
-        self._checksum = 0 if compressed and source.point_format in WAVEFORM_FORMATS else None
+
         self._compressor: Any = None
-        if laszip is not None:
-            kind = lazrs.ParLasZipCompressor if cpus > 1 else lazrs.LasZipCompressor
-            self._compressor = kind(self._file, laszip)
+        self._checksum = 0 if self._laszip and source.point_format in WAVEFORM_FORMATS else None
 
     def __enter__(self) -> LasWriter:
+        try:
+            self._file = open(self._temporary, "w+b")
+        except OSError as error:
+            raise InputError(
+                f"{self._path} cannot be written",
+                error.strerror or str(error),
+                "name a folder that exists and is yours",
+            ) from error
+        try:
+            self._file.write(bytes(self._head) + self._before_points)
+            if self._laszip:
+                kind = lazrs.ParLasZipCompressor if self._cpus > 1 else lazrs.LasZipCompressor
+                self._compressor = kind(self._file, self._laszip)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -504,6 +520,9 @@ class LasWriter:
 
 
 def _existing_confidence(las: LasFile) -> Dimension | None:
+    described = sum(dimension.length for dimension in las.dimensions())
+    if described > las.extra_bytes:
+        raise _damaged(las.path, f"its extra dimensions take {described} bytes, its points have {las.extra_bytes}")
     found = next((dimension for dimension in las.dimensions() if dimension.name == CONFIDENCE), None)
     if found is not None and found.data_type not in EXTRA_TYPES:
         raise InputError(
@@ -520,8 +539,6 @@ def _describe_confidence(las: LasFile, vlrs: list[Vlr]) -> list[Vlr]:
     described = sum(dimension.length for dimension in las.dimensions())
     entries = old.data[: len(old.data) // 192 * 192] if old else b""
     gap = las.extra_bytes - described  # bytes that no descriptor covers must be covered before ours can follow
-    if gap < 0:
-        raise _damaged(las.path, f"its extra dimensions take {described} bytes, its points have {las.extra_bytes}")
     for index in range(0, gap, 7):  # at most 7: laspy takes a larger length, which is in the flags' place, for flags
         entries += _descriptor(0, min(gap - index, 7), f"undocumented_{index}", "bytes without a description", 0.0)
     entries += _descriptor(1, 8 + 16, CONFIDENCE, "of the class, 0 to 1", CONFIDENCE_SCALE)

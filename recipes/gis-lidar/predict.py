@@ -99,7 +99,10 @@ class Model:
         lasio.use_cores(self._workers)
         las = lasio.read_header(source)
         unit = units_of(las, units)
-        with tempfile.TemporaryDirectory(prefix="hive-lidar-", dir=scratch) as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="hive-lidar-", dir=scratch) as folder,
+            LasWriter(las, target, self._workers) as writer,
+        ):
             _check_disk(las, Path(folder), target)
             tiling, warnings = _sort(las, unit, Path(folder), self._workers, progress)
             density = tiling.density()
@@ -108,7 +111,7 @@ class Model:
                 _workers_that_fit(self._workers, memory_bytes),
                 lambda done, total: progress("classify", done, total),
             )
-            counts, left_out = _copy(las, target, tiling, self._workers, progress)
+            counts, left_out = _copy(las, writer, tiling, self._workers, progress)
         wall_s = time.monotonic() - begin
         if left_out:
             warnings.append(f"{left_out:,} points are marked as withheld: they keep their classes")
@@ -198,27 +201,25 @@ def _sort(las: LasFile, unit: Units, folder: Path, cpus: int, progress: Progress
         raw = lasio.raw_coordinates(records)
         number, count = lasio.returns(records, las.point_format)
         gone = lasio.withheld(records, las.point_format)
-        tiling.add(raw, number | (count << 4), ~gone if gone.any() else None)
         ends = np.array([[axis.min(), axis.max()] for axis in raw.T], np.float64)
         first, last = (ends * np.array(las.scales)[:, None] + np.array(las.offsets)[:, None]).T
         low, high = np.minimum(low, np.minimum(first, last)), np.maximum(high, np.maximum(first, last))
+        if np.abs(np.stack([low, high]) * metres).max() > LARGEST_COORDINATE_M:
+            raise InputError(
+                f"{las.path.name} has absurd coordinates",
+                f"x, y, z reach from {low} to {high}",
+                "copy or download it again: its points, scale or offset are damaged",
+            )
+        tiling.add(raw, number | (count << 4), ~gone if gone.any() else None)
         progress("read", sum(run.length for run in tiling.runs), las.count)
-    return tiling, _judge_coordinates(las, tiling, low, high, metres)
+    return tiling, _judge_coordinates(las, tiling, low, high)
 
 
-def _judge_coordinates(
-    las: LasFile, tiling: Tiling, low: NDArray[np.float64], high: NDArray[np.float64], metres: NDArray[np.float64]
-) -> list[str]:
+def _judge_coordinates(las: LasFile, tiling: Tiling, low: NDArray[np.float64], high: NDArray[np.float64]) -> list[str]:
     """Warnings about a cloud's extent. Raises InputError where no result could mean anything."""
     name = las.path.name
     if not sum(run.count for run in tiling.runs):
         raise InputError(f"{name} has no points to classify", "all of them are marked as withheld (deleted)")
-    if np.abs(np.stack([low, high]) * metres).max() > LARGEST_COORDINATE_M:
-        raise InputError(
-            f"{name} has absurd coordinates",
-            f"x, y, z reach from {low} to {high}",
-            "its scale or offset may be damaged",
-        )
     if (high - low)[:2].min() == 0:
         raise InputError(f"{name} covers no area", f"all points lie at x, y = {low[0]}, {low[1]} or on one line")
     claimed_low, claimed_high = np.array(las.box[:3]), np.array(las.box[3:])
@@ -235,24 +236,23 @@ def _judge_coordinates(
     return [f"points lie up to {over:.2f} beyond the box in the header, which is kept as it is"]
 
 
-def _copy(las: LasFile, target: Path, tiling: Tiling, cpus: int, progress: Progress) -> tuple[dict[str, int], int]:
+def _copy(las: LasFile, writer: LasWriter, tiling: Tiling, cpus: int, progress: Progress) -> tuple[dict[str, int], int]:
     """Pass 3: the file again, with the results. Points by class name, and how many points kept their class."""
     totals = np.zeros(256, np.int64)
     left_out = done = 0
-    with LasWriter(las, target, cpus) as writer:
-        for records, (classes, hundredths) in zip(lasio.read_points(las, cpus), tiling.results(), strict=True):
-            unset = classes == UNSET
-            if unset.any():
-                classes = np.where(unset, lasio.classes(records, las.point_format), classes)
-                left_out += int(unset.sum())
-            copied = writer.prepare(records)
-            lasio.set_classes(copied, las.point_format, classes)
-            writer.set_confidence(copied, hundredths)
-            writer.write(copied)
-            totals += np.bincount(classes, minlength=256)
-            done += len(records)
-            progress("write", done, las.count)
-        writer.finish()
+    for records, (classes, hundredths) in zip(lasio.read_points(las, cpus), tiling.results(), strict=True):
+        unset = classes == UNSET
+        if unset.any():
+            classes = np.where(unset, lasio.classes(records, las.point_format), classes)
+            left_out += int(unset.sum())
+        copied = writer.prepare(records)
+        lasio.set_classes(copied, las.point_format, classes)
+        writer.set_confidence(copied, hundredths)
+        writer.write(copied)
+        totals += np.bincount(classes, minlength=256)
+        done += len(records)
+        progress("write", done, las.count)
+    writer.finish()
     return {CLASS_NAMES.get(code, f"class {code}"): int(totals[code]) for code in np.flatnonzero(totals)}, left_out
 
 
