@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hive_runner.contract import RunEvent
 
+from hive.runners.base import open_plain
+
 
 class EventTail:
     """Reads events.jsonl of one contract folder after another, each line once."""
@@ -22,7 +24,7 @@ class EventTail:
         if folder != self.folder:
             self.folder, self.offset, self.rest = folder, 0, b""
         try:
-            with open(folder / "events.jsonl", "rb") as file:
+            with open_plain(folder / "events.jsonl") as file:
                 file.seek(self.offset)
                 fresh = file.read()
         except OSError:
@@ -39,7 +41,8 @@ def tail_log(folder: Path, lines: int | None, follow: bool, is_over: Callable[[]
     kept: list[str] = []
     for name in ("log.1.txt", "log.txt"):
         try:
-            text = (folder / name).read_bytes()
+            with open_plain(folder / name) as file:
+                text = file.read()
         except OSError:
             continue
         kept += text.decode(errors="replace").splitlines()
@@ -48,7 +51,7 @@ def tail_log(folder: Path, lines: int | None, follow: bool, is_over: Callable[[]
     while follow:
         over = is_over()
         try:
-            with open(folder / "log.txt", "rb") as file:
+            with open_plain(folder / "log.txt") as file:
                 if file.seek(0, 2) < offset:  # a new file took its place
                     offset = 0
                 file.seek(offset)

@@ -14,7 +14,7 @@ from hive import gates, installed, queue
 from hive.db import Database
 from hive.model import Artifact, Build, Failure, Job
 from hive.paths import Home
-from hive.runners.base import Ending
+from hive.runners.base import Ending, open_plain
 from hive.states import Event
 from hive.store import Store
 
@@ -24,10 +24,11 @@ def verdict(folder: Path, ending: Ending | None) -> tuple[RunResult | None, Fail
     if ending and ending.reason:
         return None, _limit_failure(ending)
     try:
+        open_plain(folder / "result.json").close()
         result = RunResult.read(folder / "result.json")
     except FileNotFoundError:
         return None, _no_result(folder, ending)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         return None, Failure("bad_output", "the run wrote no valid result.json", str(error))
     if result.status == "succeeded":
         return result, None
@@ -64,7 +65,8 @@ def _no_result(folder: Path, ending: Ending | None) -> Failure:
 def last_words(folder: Path) -> str:
     """The last lines of a run's log."""
     try:
-        tail = (folder / "log.txt").read_bytes()[-2000:].decode(errors="replace")
+        with open_plain(folder / "log.txt") as file:
+            tail = file.read()[-2000:].decode(errors="replace")
     except OSError:
         return ""
     return " / ".join(line.strip() for line in tail.splitlines()[-3:] if line.strip())
@@ -139,7 +141,8 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
 def metrics_of(folder: Path) -> list[dict[str, Any]]:
     """The metrics of a run that was refused, for whoever asks why."""
     try:
-        found = json.loads((folder / "result.json").read_text()).get("metrics", [])
+        with open_plain(folder / "result.json") as file:
+            found = json.loads(file.read()).get("metrics", [])
     except (OSError, ValueError):
         return []
     return found if isinstance(found, list) else []

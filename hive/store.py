@@ -92,6 +92,8 @@ class Store:
             shutil.rmtree(stage, ignore_errors=True)
 
     def _copy_folder(self, source: Path, stage: Path, prefix: str, files: list[dict[str, Any]]) -> None:
+        if source.is_symlink() or not source.is_dir():  # a hostile run may link its output folder to another
+            raise BadOutput(f"{source.name} is not a folder", "an artifact holds only plain files and folders")
         pending = [(source, prefix)]
         while pending:
             folder, place = pending.pop()

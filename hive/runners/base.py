@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from hive.model import Isolation, Limits
 
@@ -52,9 +54,19 @@ class Ending:
     def read(cls, folder: Path) -> Ending | None:
         """The ending recorded in a contract folder, or None if nobody lived to record it."""
         try:
-            return cls(**json.loads((folder / EXIT_FILE).read_text()))
+            with open_plain(folder / EXIT_FILE) as file:
+                return cls(**json.loads(file.read()))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open what a run may have written. Raises OSError for a link, a pipe or a device, which it may have put there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return open(descriptor, "rb")
 
 
 class Runner(Protocol):
