@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hive.errors import RequestError
+from hive_runner.frozen import field, frozen
+
 
 DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 BINARY = {
@@ -54,7 +55,7 @@ def parse_paths(text: str | list[str]) -> tuple[str, ...]:
     return tuple(part for part in (text.split(os.pathsep) if isinstance(text, str) else text) if part)
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """Each field: a HIVE_<NAME> variable, a key of config.toml, a default."""
 
@@ -89,7 +90,7 @@ def load_settings(home: Path, environment: Mapping[str, str] = os.environ) -> Se
     filed = _read_config(home / "config.toml")
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for name in (f.name for f in fields(Settings) if f.name != "origins"):
+    for name in PARSERS:
         candidates: list[tuple[str, Any]] = []
         for variable in (f"HIVE_{name.upper()}", ALIASES.get(name, "")):
             if variable and variable in environment:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from hive_runner.frozen import frozen
 
 from hive.model import Gate
 
 OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 
 
-@dataclass(frozen=True)
+@frozen
 class GateResult:
     gate: Gate
     value: float | None  # None: the run reported no such metric

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from hive_runner.frozen import frozen
 
 from hive.errors import RequestError
 from hive.model import Recipe
@@ -14,7 +15,7 @@ from hive.recipe import RecipeError, read_recipe
 from hive.suggest import did_you_mean
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     name: str
     folder: Path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 from typing import Any
+
+from hive_runner.frozen import asdict
 
 from hive.db import Database
 from hive.errors import RequestError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from hive_runner.frozen import asdict, field, frozen
 
 from hive.states import JobState
 
@@ -24,7 +25,7 @@ def digest_of(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     cpus: int = 2
     threads: int = 1  # math threads inside a run: part of the build key, since it changes the bits
@@ -36,7 +37,7 @@ class Limits:
     network: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Param:
     """A number, string or flag that a build (or a run) may be given."""
 
@@ -48,7 +49,7 @@ class Param:
     choices: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Gate:
     """A bar on one metric: `metric op bound`."""
 
@@ -60,7 +61,7 @@ class Gate:
         return f"{self.metric} {self.op} {self.bound:g}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Profile:
     name: str
     real: bool = True  # False: quick to build, not a model to use
@@ -70,7 +71,7 @@ class Profile:
     expected_s: float | None = None  # what its author measured on two cores
 
 
-@dataclass(frozen=True)
+@frozen
 class RunInterface:
     """What `hive run` may be given, from [run] of recipe.toml."""
 
@@ -81,7 +82,7 @@ class RunInterface:
     options: tuple[Param, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Recipe:
     name: str
     version: str
@@ -106,7 +107,7 @@ class Recipe:
         return self.source == "built-in"
 
 
-@dataclass(frozen=True)
+@frozen
 class DataSource:
     """A user's file or folder given with --data, pinned by content."""
 
@@ -114,7 +115,7 @@ class DataSource:
     digest: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Build:
     """Everything that can change the weights. Equal builds have equal keys, and one artifact."""
 
@@ -142,7 +143,7 @@ class Build:
         return cls(**document, data=data)
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """One line of a plan."""
 
@@ -159,7 +160,7 @@ class Step:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     steps: tuple[Step, ...]
 
@@ -168,7 +169,7 @@ class Plan:
         return tuple(step for step in self.steps if step.action == "build")
 
 
-@dataclass(frozen=True)
+@frozen
 class Failure:
     kind: str  # one of hive_runner.contract.FAILURE_KINDS
     message: str
@@ -176,7 +177,7 @@ class Failure:
     hint: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Work:
     """What a job carries besides its build: where the files are and what it may use."""
 
@@ -203,7 +204,7 @@ class Work:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class Job:
     id: int
     name: str
@@ -227,7 +228,7 @@ class Job:
         return next(name for name, value in PRIORITIES.items() if value == self.priority)
 
 
-@dataclass(frozen=True)
+@frozen
 class Attempt:
     """One try of a job."""
 
@@ -244,7 +245,7 @@ class Attempt:
     cpu_s: float
 
 
-@dataclass(frozen=True)
+@frozen
 class JobEvent:
     job_id: int
     attempt: int
@@ -253,7 +254,7 @@ class JobEvent:
     detail: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Artifact:
     digest: str
     name: str
@@ -269,7 +270,7 @@ class Artifact:
     wall_s: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Package:
     """An artifact installed under a name."""
 
@@ -283,7 +284,7 @@ class Package:
     size_bytes: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Isolation:
     """What really stands between a run and the machine: each aspect "yes", "watched" or "no"."""
 

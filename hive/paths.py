@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from hive_runner.frozen import frozen
 
 from hive.errors import StoreError
 
 
-@dataclass(frozen=True)
+@frozen
 class Home:
     """The one folder that holds all of hive's state.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from hive_runner.frozen import field, frozen, replace
 
 from hive.errors import NoCapacity, RequestError
 from hive.model import Artifact, Build, DataSource, Limits, Package, Profile, Recipe, Step
@@ -12,7 +13,7 @@ from hive.recipe import parse_value
 from hive.suggest import did_you_mean
 
 
-@dataclass(frozen=True)
+@frozen
 class Choices:
     """What the user said about the models that were named, beyond their names."""
 
@@ -27,7 +28,7 @@ class Choices:
         return self.profile is None and not self.params and self.seed is None and self.data is None
 
 
-@dataclass(frozen=True)
+@frozen
 class Machine:
     """What one runner may have here."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hive_runner.contract import RunResult
+from hive_runner.frozen import asdict
 
 from hive import gates, installed, queue
 from hive.db import Database

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
+
+from hive_runner.frozen import asdict
 
 from hive import states
 from hive.db import Database, Error

@@ -9,9 +9,10 @@ import re
 import shutil
 import tomllib
 import uuid
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from hive_runner.frozen import replace
 
 from hive.config import parse_bytes, parse_duration_s
 from hive.errors import RequestError

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hive_runner.frozen import frozen, replace
 
 from hive import installed, queue
 from hive.config import Settings, load_settings
@@ -37,7 +38,7 @@ def _silent(text: str) -> None:
     return None
 
 
-@dataclass(frozen=True)
+@frozen
 class InstallRequest:
     names: tuple[str, ...]
     choices: Choices
@@ -48,7 +49,7 @@ class InstallRequest:
     allow_unsandboxed: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Ticket:
     """What became of an install request at once, and the jobs that will do the rest."""
 
@@ -57,7 +58,7 @@ class Ticket:
     installed: tuple[Package, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Update:
     """Something new about a job that is watched: its state, or an event of its run."""
 
@@ -65,7 +66,7 @@ class Update:
     event: RunEvent | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class QueueStatus:
     totals: dict[str, int]
     running: list[Job]
@@ -73,7 +74,7 @@ class QueueStatus:
     supervisor: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Details:
     """All there is to say of one name."""
 

@@ -14,9 +14,10 @@ import re
 import shutil
 import stat
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from hive_runner.frozen import frozen
 
 from hive.errors import HiveError, NoCapacity, RequestError
 from hive.model import canonical_json
@@ -33,13 +34,13 @@ class BadOutput(HiveError):
     exit_code = 3
 
 
-@dataclass(frozen=True)
+@frozen
 class Damage:
     file: str
     reason: str  # "missing", "changed", "unexpected", ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Stored:
     digest: str
     size_bytes: int

@@ -7,9 +7,10 @@ import json
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from hive_runner.frozen import frozen
 
 from hive.model import Isolation, Limits
 
@@ -17,7 +18,7 @@ EXIT_FILE = "exit.json"
 LOG_FILE = "log.txt"
 
 
-@dataclass(frozen=True)
+@frozen
 class Mount:
     """A file or folder that the run sees at `target`."""
 
@@ -26,7 +27,7 @@ class Mount:
     writable: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Order:
     """One execution, ready to start."""
 
@@ -39,7 +40,7 @@ class Order:
     dies_with_caller: bool = False  # True for `hive run`; a build outlives its supervisor
 
 
-@dataclass(frozen=True)
+@frozen
 class Ending:
     """How an execution ended, from whoever waited for it. Not whether it did its work: that is result.json."""
 

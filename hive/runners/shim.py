@@ -16,10 +16,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import IO
+
+from hive_runner.frozen import asdict
 
 from hive.model import Limits
 from hive.runners.base import EXIT_FILE, LOG_FILE, Ending

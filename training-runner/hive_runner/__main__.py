@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hive_runner import determinism, recipe_module
 from hive_runner.contract import JobSpec, RunFailure, RunResult
 from hive_runner.errors import RunnerError, Stopped
+from hive_runner.frozen import asdict
 from hive_runner.output import check_artifact, check_written, make_durable
 from hive_runner.run import Run
 

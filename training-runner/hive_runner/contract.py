@@ -1,8 +1,8 @@
 """The runner contract: a folder, and the three JSON documents in it.
 
 `spec.json` goes in; `events.jsonl` grows while the run lasts; `result.json` is written last, so its presence is the
-proof that everything it names is complete. Standard library only: hive imports this file and no other of the package,
-and a recipe in another language can read this page as its specification.
+proof that everything it names is complete. Standard library only: hive imports this file, what its values are made with
+(frozen.py), and no other of the package; a recipe in another language can read this page as its specification.
 
     job folder/
       spec.json        JobSpec
@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from hive_runner.frozen import asdict, field, frozen
 
 CONTRACT_VERSION = 1
 
@@ -42,7 +43,7 @@ FAILURE_KINDS = (
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class JobSpec:
     """What to run. Every path is as the run sees it (inside the sandbox where there is one)."""
 
@@ -83,7 +84,7 @@ class JobSpec:
         path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
 
 
-@dataclass(frozen=True)
+@frozen
 class RunEvent:
     """One line of events.jsonl. A progress event is a heartbeat."""
 
@@ -114,7 +115,7 @@ class RunEvent:
         return event if known else None
 
 
-@dataclass(frozen=True)
+@frozen
 class Metric:
     """One figure of an evaluation, with what a user would otherwise run beside it."""
 
@@ -127,7 +128,7 @@ class Metric:
     baselines: dict[str, float] = field(default_factory=dict)  # method -> the same figure
 
 
-@dataclass(frozen=True)
+@frozen
 class RunFailure:
     kind: str  # one of FAILURE_KINDS
     message: str
@@ -135,7 +136,7 @@ class RunFailure:
     hint: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class RunResult:
     """How a run ended. Written last, durably."""
 

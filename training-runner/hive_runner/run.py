@@ -7,13 +7,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hive_runner.contract import JobSpec, Metric, RunEvent
 from hive_runner.errors import DivergedError, RunnerError, Stopped
+from hive_runner.frozen import asdict
 
 if TYPE_CHECKING:
     from hive_runner.checkpoint import Checkpoints
