@@ -61,8 +61,8 @@ class Model:
         points = np.asarray(xyz, np.float64)
         _check_cloud(points)
         ones = np.ones(len(points), np.uint8)
-        number = ones if return_number is None else np.asarray(return_number).astype(np.uint8)
-        count = ones if number_of_returns is None else np.asarray(number_of_returns).astype(np.uint8)
+        number = ones if return_number is None else _nibble(return_number)
+        count = ones if number_of_returns is None else _nibble(number_of_returns)
         if not len(number) == len(count) == len(points):
             raise InputError("coordinates and returns differ in length", f"{len(points)}, {len(number)}, {len(count)}")
         origin = np.floor(points.min(0))
@@ -78,6 +78,11 @@ class Model:
         classes = np.concatenate([found for found, _ in results])
         hundredths = np.concatenate([confidence for _, confidence in results])
         return classes, (hundredths / np.float32(100)).astype(np.float32)
+
+    def warm_up(self) -> None:
+        """Classify a few points, so that kernels are compiled and the first tile takes no longer than the others."""
+        grid = np.stack(np.meshgrid(np.arange(40.0), np.arange(40.0), [0.0]), axis=-1).reshape(-1, 3)
+        self.classify(grid)
 
     def classify_file(
         self,
@@ -130,6 +135,11 @@ class Model:
             "crs": unit.name or "none",
             "warnings": [*unit.warnings, *warnings],
         }
+
+
+def _nibble(returns: ArrayLike) -> NDArray[np.uint8]:
+    """(N,) return numbers or counts as LAS keeps them, 0 to 15."""
+    return np.clip(np.asarray(returns), 0, 15).astype(np.uint8)
 
 
 def _check_cloud(points: NDArray[np.float64]) -> None:
@@ -270,7 +280,10 @@ def predict(run: Run) -> None:
     """Classify run.inputs[0] into run.output."""
     if len(run.inputs) != 1:
         raise InputError(f"{len(run.inputs)} inputs", "one point cloud is classified at a time", "run hive once a file")
+    run.phase("prepare")
+    lasio.read_header(run.inputs[0])  # what cannot be read is told before anything takes time
     model = load(run.artifact, max(1, run.cpus))
+    model.warm_up()
     phases: list[str] = []
 
     def progress(phase: str, done: int, total: int) -> None:
