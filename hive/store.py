@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import stat
-import uuid
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -63,12 +63,13 @@ class Store:
         `facts` go into the manifest and so into the digest. Raises BadOutput for anything but plain files and
         folders, NoCapacity when the disk is full.
         """
-        stage = self.staging / uuid.uuid4().hex
+        stage = self.staging / os.urandom(16).hex()
         try:
             stage.mkdir(parents=True)
             files: list[dict[str, Any]] = []
             for prefix, source in sources.items():
-                self._copy_folder(source, stage, prefix, files)
+                reserved = {MANIFEST, *sources} if not prefix else set()
+                self._copy_folder(source, stage, prefix, files, reserved)
             files.sort(key=lambda entry: entry["path"])
             manifest = canonical_json({**facts, "files": files, "format": 1}).encode()
             digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
@@ -92,17 +93,22 @@ class Store:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
-    def _copy_folder(self, source: Path, stage: Path, prefix: str, files: list[dict[str, Any]]) -> None:
+    def _copy_folder(
+        self, source: Path, stage: Path, prefix: str, files: list[dict[str, Any]], reserved: set[str]
+    ) -> None:
         if source.is_symlink() or not source.is_dir():  # a hostile run may link its output folder to another
             raise BadOutput(f"{source.name} is not a folder", "an artifact holds only plain files and folders")
-        pending = [(source, prefix)]
+        pending, entries = [(source, prefix)], 0
         while pending:
             folder, place = pending.pop()
             (stage / place).mkdir(parents=True, exist_ok=True)
             for entry in sorted(os.scandir(folder), key=lambda e: e.name):
                 relative = f"{place}/{entry.name}" if place else entry.name
-                if len(files) >= MAX_ENTRIES:
+                entries += 1
+                if entries > MAX_ENTRIES:
                     raise BadOutput("the result has too many files", f"more than {MAX_ENTRIES}")
+                if relative in reserved:
+                    raise BadOutput(f"the result holds {relative}", "hive itself writes that part of an artifact")
                 if entry.is_dir(follow_symlinks=False):
                     pending.append((Path(entry.path), relative))
                 else:
@@ -123,29 +129,31 @@ class Store:
         """Hash every file again; what differs from the manifest, and the manifest from its own name."""
         folder = self.path(digest)
         try:
-            raw = (folder / MANIFEST).read_bytes()
+            with _open_plain(folder / MANIFEST) as file:
+                raw = file.read()
         except OSError as error:
-            return [Damage(MANIFEST, error.strerror or "unreadable")]
+            return [Damage(MANIFEST, _reason(error))]
         if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
             return [Damage(MANIFEST, "changed")]
         damaged: list[Damage] = []
         expected = {entry["path"]: entry for entry in json.loads(raw)["files"]}
         for path, entry in expected.items():
             try:
-                with open(folder / path, "rb") as file:
+                with _open_plain(folder / path) as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
                         damaged.append(Damage(path, "changed"))
             except OSError as error:
-                damaged.append(Damage(path, "missing" if isinstance(error, FileNotFoundError) else str(error)))
+                damaged.append(Damage(path, _reason(error)))
         for found in folder.rglob("*"):
             relative = found.relative_to(folder).as_posix()
-            if not found.is_dir() and relative != MANIFEST and relative not in expected:
+            is_folder = found.is_dir() and not found.is_symlink()
+            if not is_folder and relative != MANIFEST and relative not in expected:
                 damaged.append(Damage(relative, "unexpected"))
         return damaged
 
     def quarantine(self, digest: str) -> None:
         """Take a damaged artifact out of its place, so that the same digest can be stored again."""
-        target = self.staging / f"damaged-{uuid.uuid4().hex}"
+        target = self.staging / f"damaged-{os.urandom(16).hex()}"
         folder = self.path(digest)
         if folder.exists():
             folder.chmod(0o700)
@@ -158,16 +166,31 @@ class Store:
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
+def _open_plain(path: Path) -> BufferedReader:
+    """Open a plain file for reading. Raises OSError for anything else, without following or waking it."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    file = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it was swapped in between
+        file.close()
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return file
+
+
+def _reason(error: OSError) -> str:
+    return "missing" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+
+
 def _copy_file(source: Path, target: Path, name: str) -> dict[str, Any]:
-    """Copy one plain file, hashing on the way; refuse links, devices, pipes and hard links kept elsewhere."""
-    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if not source.is_symlink() else -1
-    if descriptor < 0:
-        raise BadOutput(f"{name} is a symbolic link", "an artifact holds only plain files and folders")
-    with open(descriptor, "rb") as reader:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BadOutput(f"{name} is not a plain file", "an artifact holds only plain files and folders")
-        with open(target, "wb") as writer:
-            digest, size_bytes = _copy_and_hash(reader, writer)
+    """Copy one plain file, hashing on the way. Raises BadOutput for links, devices, pipes and sockets."""
+    try:
+        reader = _open_plain(source)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ELOOP):
+            raise BadOutput(f"{name} is not a plain file", "an artifact holds only plain files and folders") from error
+        raise
+    with reader, open(target, "wb") as writer:
+        digest, size_bytes = _copy_and_hash(reader, writer)
     return {"sha256": digest, "size_bytes": size_bytes}
 
 
