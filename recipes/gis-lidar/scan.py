@@ -9,7 +9,8 @@ Drawn a scene: flying height 300-3000 m (log), half scan angle 8-30 degrees and 
 lies, parallel, zigzag or elliptical (two looks) pattern with point and line spacing unequal by up to 3, 1-4
 strips, 0.3-80 pulses/m2 (log, then limited), up to 1-7 returns, range noise 0.5-4 cm (at times 15), strip
 offsets up to 4.5 cm, beams 12-90 cm wide, first-only and last-only files, files decimated at random to as little
-as 0.3 points/m2, heights rounded to 1 mm or 1 cm.
+as 0.3 points/m2, heights rounded to 1 mm or 1 cm, files cut to 45-100 m. Edges of roofs and ledges of walls split
+beams, so that 4-25 % of the points of buildings come from pulses with several returns.
 """
 
 from __future__ import annotations
@@ -279,11 +280,16 @@ def trace(  # type: ignore[no-untyped-def]
     most,
     wire_reach,
     lowest_plant,
+    panes,
+    ragged,
+    relief,
     seed,
 ):
     """Marches each pulse down through the world. wet: (N,) chance that water sends the pulse back.
 
-    -> xyz (M, 3) float32 from the raster's corner; classes, return numbers, numbers of returns and pulses, each (M,).
+    panes: share of the beams that pass a wall; ragged: share that a wall splits; relief: how far walls' patches stand
+    out, metres. -> xyz (M, 3) float32 from the raster's corner; classes, return numbers, numbers of returns
+    and pulses, each (M,).
     """
     cells = top.shape[0]
     levels = porous.shape[2]
@@ -314,7 +320,7 @@ def trace(  # type: ignore[no-untyped-def]
         s = 0.0
         s_end = highest - lowest
         alive = True
-        shifted = False
+        shifts = 0
         while alive:
             # Enter the raster, then walk from cell to cell.
             if ux > 1e-6 and x_start + ux * s < 0:
@@ -443,6 +449,7 @@ def trace(  # type: ignore[no-untyped-def]
                         state = scramble(state)
                         v = float(state >> np.uint64(40)) / 16777216.0
                         alive = False
+                        push_x, push_y = 0.0, 0.0
                         cls, chance, z = GROUND, keep[cy, cx], highest - s_hit
                         if hit == 1:
                             if water[cy, cx]:
@@ -454,20 +461,37 @@ def trace(  # type: ignore[no-untyped-def]
                                     cls = VEGETATION
                         else:
                             cls = int(kind[iy, ix])
-                            if hit == 3 and cls == BUILDING and v < 0.06:  # through a window
+                            if hit == 3 and cls == BUILDING and v < panes:  # through a window
                                 s_hit = min(s_hit + u * u * 4.0, s_end)
                                 z = max(highest - s_hit, ground_in)
-                            elif hit == 2 and not shifted and highest - s_hit - dead > lowest:
+                            elif hit == 3 and cls == BUILDING:
+                                slant = np.sqrt(ux * ux + uy * uy) + 1e-6
+                                if shifts < 3 and u < ragged:  # part of the beam passes the ledge and hits lower down
+                                    back = beam * (0.4 + 1.6 * v)
+                                    ox, oy = -ux / slant * back, -uy / slant * back
+                                    restart = energy * (0.25 + 0.6 * v) > detect * 0.4
+                                if relief > 0.0:  # bays, sills, frames: patches that stand out
+                                    gx = x_start + ux * s_hit + uy / slant * 0.7
+                                    gy = y_start + uy * s_hit - ux / slant * 0.7
+                                    word = scramble(
+                                        np.uint64(gx * 0.8) * np.uint64(73856093)
+                                        + np.uint64(gy * 0.8) * np.uint64(19349663)
+                                        + np.uint64(max(z + 500.0, 0.0) * 0.7)
+                                    )
+                                    out = relief * (float(word >> np.uint64(40)) / 16777216.0)
+                                    push_x, push_y = -ux / slant * out, -uy / slant * out
+                            elif hit == 2 and shifts < 3 and highest - s_hit - dead * 0.7 > lowest:
                                 # The rim of the beam may miss the edge and go on.
+                                wide = beam * (0.6 + 1.4 * u)
                                 for turn in range(4):
                                     angle = 6.2831853 * v + 1.5707963 * turn
-                                    ox, oy = 1.3 * beam * np.cos(angle), 1.3 * beam * np.sin(angle)
+                                    ox, oy = wide * np.cos(angle), wide * np.sin(angle)
                                     jx, jy = (
                                         int((x_start + ux * s_hit + ox) / CELL_M),
                                         int((y_start + uy * s_hit + oy) / CELL_M),
                                     )
-                                    if 0 <= jx < cells and 0 <= jy < cells and top[jy, jx] < z - dead - 0.3:
-                                        restart = energy * (0.2 + 0.6 * u) > detect * 0.5
+                                    if 0 <= jx < cells and 0 <= jy < cells and top[jy, jx] < z - dead - 0.1:
+                                        restart = energy * (0.25 + 0.6 * v) > detect * 0.4
                                         break
                         if chance < 1.0:
                             state = scramble(state)
@@ -475,13 +499,18 @@ def trace(  # type: ignore[no-untyped-def]
                                 break
                         left = energy * (0.5 + 0.5 * u) + scattered
                         if left > threshold * 0.7 and (s_hit - last > dead or count == first) and count - first < most:
-                            xyz[count, 0], xyz[count, 1], xyz[count, 2] = x_start + ux * s_hit, y_start + uy * s_hit, z
+                            xyz[count, 0], xyz[count, 1], xyz[count, 2] = (
+                                x_start + ux * s_hit + push_x,
+                                y_start + uy * s_hit + push_y,
+                                z,
+                            )
                             classes[count], pulses[count] = cls, p
                             count += 1
                             last = s_hit
                         if restart:
-                            alive, shifted = True, True
-                            energy *= 0.2 + 0.6 * u
+                            alive = True
+                            shifts += 1
+                            energy *= 0.25 + 0.6 * v
                             scattered = 0.0
                             x_start += ox
                             y_start += oy
@@ -570,6 +599,9 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
         flight.most_returns,
         wire_reach,
         flight.lowest_plant_m,
+        rng.uniform(0.0, 0.2),
+        float(rng.choice([0.0, 1.0], p=[0.15, 0.85])) * rng.uniform(0.1, 0.9),
+        max(rng.uniform(-0.2, 0.5), 0.0),
         int(rng.integers(1 << 60)),
     )
     xyz[:, :2] -= np.float32(MARGIN_M)
@@ -579,6 +611,12 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
         inside &= numbers == 1
     elif flight.keep == "last":
         inside &= numbers == totals
+    if rng.random() < 0.22:  # a small tile: its rim cuts buildings, crowns and banks
+        side = np.minimum(rng.uniform(45.0, 100.0, 2), world.size_m)
+        corner = rng.uniform(0.0, 1.0, 2) * (world.size_m - side)
+        window = ((xyz[:, :2] >= corner) & (xyz[:, :2] < corner + side)).all(1)
+        if np.count_nonzero(inside & window) > 4000:
+            inside &= window
     if flight.decimate < 1:
         inside &= rng.random(len(xyz), dtype=np.float32) < flight.decimate
     xyz, classes, numbers, totals, pulses = (q[inside] for q in (xyz, classes, numbers, totals, pulses))
@@ -606,8 +644,11 @@ def fly(rng: np.random.Generator, world: World, flight: Flight) -> Cloud:
 
 
 def add_noise(rng: np.random.Generator, world: World, xyz, classes, numbers, totals):  # type: ignore[no-untyped-def]
-    """Isolated points: low ones (multipath), high ones (birds, haze), in most scenes none or a few."""
-    count = int(rng.choice([0, 0, rng.integers(1, 15), rng.integers(10, 200)], p=[0.4, 0.2, 0.35, 0.05]))
+    """Isolated points: low ones (multipath), high ones (birds, haze), from none to hundreds a scene."""
+    count = int(
+        rng.choice([0, rng.integers(1, 20), rng.integers(10, 120), rng.integers(100, 900)], p=[0.3, 0.25, 0.3, 0.15])
+    )
+    count = min(count, len(xyz) // 50)
     if not count or len(xyz) < 100:
         return xyz, classes, numbers, totals
     spot = xyz[rng.integers(0, len(xyz), count)].copy()
