@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -137,5 +136,7 @@ def _environment(runner: Runner, cache: Mount, threads: int) -> dict[str, str]:
 
 def clear(folder: Path) -> None:
     """Remove what a run left in its contract folder except the log and the result, which tell its story."""
+    import shutil
+
     for part in ("out", "scratch"):
         shutil.rmtree(folder / part, ignore_errors=True)

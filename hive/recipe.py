@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import tomllib
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +191,7 @@ def snapshot(recipe: Recipe, folder: Path) -> Path:
     target = folder / name.removeprefix("sha256:")[:32]
     if target.is_dir():
         return target
-    stage = folder / f".{uuid.uuid4().hex}"
+    stage = folder / f".{os.urandom(16).hex()}"
     try:
         for place, content in contents.items():
             path = stage / place

@@ -1,4 +1,4 @@
-"""The supervisor's entry point: `python -m hive.supervise HOME LOCK` with the lock's descriptor inherited."""
+"""The supervisor's entry point: `python -m hive.supervise HOME [LOCK]`, LOCK a descriptor of its lock, inherited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from hive.launch import take_supervisor_lock
 from hive.paths import Home
 from hive.runners.all import choose
 from hive.runners.base import Runner
-from hive.store import Store
 from hive.supervisor import Supervisor
 
 
@@ -25,7 +24,8 @@ def say(text: str) -> None:
     print(f"{stamp} [{os.getpid()}] {text}", flush=True)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str] = sys.argv) -> None:
+    os.chdir("/")  # keep no file system busy
     home = Home(Path(argv[1]))
     lock: int | None = int(argv[2]) if len(argv) > 2 else take_supervisor_lock(home)
     if lock is None:
@@ -39,9 +39,7 @@ def main(argv: list[str]) -> None:
         return choose(home, wanted)
 
     while lock is not None:
-        supervisor = Supervisor(
-            home, db, Store(home.store, home.staging), runner, settings.max_runners, os.cpu_count() or 1, say
-        )
+        supervisor = Supervisor(home, db, runner, settings.max_runners, os.cpu_count() or 1, say)
         signal.signal(signal.SIGTERM, supervisor.drain)
         supervisor.run()
         os.close(lock)
@@ -51,4 +49,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    main()

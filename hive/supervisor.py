@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from hive import installed, orders, publish, queue
+from hive import installed, orders, queue
 from hive.capacity import free_cpus
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity
@@ -22,23 +22,25 @@ from hive.model import Failure, Isolation, Job
 from hive.paths import Home
 from hive.runners.base import Runner
 from hive.states import JobState
-from hive.store import BadOutput, Store
+
+if TYPE_CHECKING:
+    from hive.store import Store
 
 # How long to sleep at most before looking for new work, cancelled jobs and adopted runners.
 LOOK_EVERY_S = 0.1
 GRACE_S = 10.0
 
 
-@dataclass
 class Running:
     """A live attempt."""
 
-    job: Job
-    runner: Runner
-    handle: str
-    folder: Path
-    waiting_on: int | None  # descriptor that becomes readable at its end
-    stopping: bool = False
+    def __init__(self, job: Job, runner: Runner, handle: str, folder: Path) -> None:
+        self.job = job
+        self.runner = runner
+        self.handle = handle
+        self.folder = folder
+        self.waiting_on = runner.wait_descriptor(handle)  # becomes readable at its end
+        self.stopping = False
 
 
 class Supervisor:
@@ -46,7 +48,6 @@ class Supervisor:
         self,
         home: Home,
         db: Database,
-        store: Store,
         choose: Callable[[str], Runner],
         max_runners: int,
         machine_cpus: int,
@@ -54,7 +55,6 @@ class Supervisor:
     ) -> None:
         self.home = home
         self.db = db
-        self.store = store
         self.choose = choose
         self.max_runners = max_runners
         self.machine_cpus = machine_cpus
@@ -71,6 +71,7 @@ class Supervisor:
                 self.start_what_fits()
             if self.is_idle():
                 return
+            self.get_ready_to_publish()
             self.wait()
 
     def drain(self, number: int = 0, frame: FrameType | None = None) -> None:
@@ -83,8 +84,7 @@ class Supervisor:
         return not self.running and queue.next_due(self.db) is None
 
     def recover(self) -> None:
-        """Sweep what an interrupted supervisor left half done, and find again what it had started."""
-        self.store.sweep()
+        """Find again what an interrupted supervisor had started."""
         for job in queue.running(self.db):
             attempts = queue.attempts(self.db, job.id)
             runner = self.choose(attempts[-1].runner or job.work.runner)
@@ -92,6 +92,21 @@ class Supervisor:
             handle = attempts[-1].handle
             self.say(f"job {job.id} attempt {job.attempt}: found running, adopted")
             self._watch(job, runner, handle, folder)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, swept of what an interrupted supervisor left half done."""
+        from hive.store import Store
+
+        store = Store(self.home.store, self.home.staging)
+        store.sweep()
+        return store
+
+    def get_ready_to_publish(self) -> None:
+        """Load what the end of a run needs. Done while the first ones are at work: their start did not wait for it."""
+        import hive.publish  # noqa: F401
+
+        _ = self.store
 
     def start_what_fits(self) -> None:
         queue.fail_stranded(self.db)
@@ -134,7 +149,7 @@ class Supervisor:
         return found
 
     def _watch(self, job: Job, runner: Runner, handle: str, folder: Path) -> None:
-        self.running[job.id] = Running(job, runner, handle, folder, runner.wait_descriptor(handle))
+        self.running[job.id] = Running(job, runner, handle, folder)
 
     def wait(self) -> None:
         """Sleep until a runner ends, or until it is time to look around."""
@@ -162,6 +177,8 @@ class Supervisor:
 
     def finish(self, live: Running) -> None:
         """Decide what an ended attempt was, and record it."""
+        from hive import publish
+
         job = live.job
         ending = live.runner.ending(live.folder, live.handle)
         result, failure = publish.verdict(live.folder, ending)
@@ -186,6 +203,8 @@ class Supervisor:
         """The log and the result stay; what was copied or is of no more use goes."""
         orders.clear(self.home.attempt(job.id, job.attempt))
         if done is not None and done.state is JobState.SUCCEEDED:
+            import shutil
+
             shutil.rmtree(self.home.checkpoints(job.id), ignore_errors=True)
 
 
@@ -200,6 +219,8 @@ def refuse_untrusted(job: Job, isolation: Isolation) -> None:
 
 
 def failure_of(error: Exception) -> Failure:
+    from hive.store import BadOutput
+
     if isinstance(error, NoCapacity):
         return Failure("disk_full", error.message, error.why, error.hint)
     if isinstance(error, BadOutput):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from functools import cached_property
@@ -38,7 +36,8 @@ class ProcessRunner:
     def _bwrap(self) -> str:
         """The path of a bubblewrap that really makes a sandbox here, or "" with the reason in `_refusal`."""
         self._refusal = ""
-        found = shutil.which("bwrap")
+        candidates = (os.path.join(folder, "bwrap") for folder in os.get_exec_path())
+        found = next((path for path in candidates if os.access(path, os.X_OK)), "")
         if not found:
             self._refusal = "bubblewrap is not installed (apt install bubblewrap)"
             return ""
@@ -51,6 +50,8 @@ class ProcessRunner:
                 return "" if self._refusal else found
         except (OSError, ValueError, KeyError):
             pass
+        import subprocess
+
         argv = [*sandbox_argv(found, network=False), "--", "/usr/bin/env", "true"]
         probe = subprocess.run(argv, capture_output=True, text=True, timeout=20)
         self._refusal = "" if probe.returncode == 0 else (probe.stderr.strip() or f"exit {probe.returncode}")
@@ -122,7 +123,7 @@ class ProcessRunner:
             "TMPDIR": scratch,
         }
         spec = os.path.join(self.place(work_mount(order.folder)), "spec.json")
-        payload = [order.python, "-m", "hive_runner", spec]
+        payload = [order.python, "-P", "-c", "from hive_runner.__main__ import command; command()", spec]
         if not self._bwrap:
             return payload, environment
         argv = sandbox_argv(self._bwrap, network=order.limits.network)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hive_runner import determinism, recipe_module
 from hive_runner.contract import JobSpec, RunFailure, RunResult
@@ -174,7 +174,8 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """The process of a run, from its arguments to its exit code."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # log.txt is followed while it grows
     code = main(sys.argv[1:])
@@ -184,3 +185,7 @@ if __name__ == "__main__":
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+if __name__ == "__main__":
+    command()
