@@ -1,9 +1,10 @@
 """Buildings as unions of boxes with roofs, stamped into the raster of solids.
 
 Footprints: oblongs, L, T, rings, rows, courtyards, halls, turned wings; 4-150 m long. Roofs: gable, hip,
-half-hip, mansard, shed, butterfly, saw-tooth, barrel, dome and flat with parapets, pitched 12-55 degrees; eaves
+half-hip, mansard, shed, butterfly, saw-tooth, barrel, dome and flat with parapets, pitched 12-65 degrees; eaves
 at 1.8 m (sheds) to 57 m (towers); with chimneys, dormers, vents, balconies, carports and eaves that overhang,
-because roofs that are planes only do not carry over to real ones.
+because roofs that are planes only do not carry over to real ones. Old towns are fronts of narrow, deep houses,
+no two alike, that step down to courts.
 """
 
 from __future__ import annotations
@@ -96,9 +97,18 @@ def raise_part(part: Part, u: Floats, v: Floats, top: Floats, base: Floats) -> N
 
 
 def stamp_building(
-    world: World, frame: Frame, parts: list[Part], kind: int = BUILDING, passing: int = 0, dark: float = 1.0
+    world: World,
+    frame: Frame,
+    parts: list[Part],
+    kind: int = BUILDING,
+    passing: int = 0,
+    dark: float = 1.0,
+    rough: Floats | None = None,
 ) -> None:
-    """Raises the parts where nothing higher stands. Heights count from the mean ground below the whole building."""
+    """Raises the parts where nothing higher stands. Heights count from the mean ground below the whole building.
+
+    rough: a square of unevenness in metres, repeated over the roof: tiles, slates, gravel, moss.
+    """
     reach = max(np.hypot(abs(p.u) + p.a, abs(p.v) + p.b) for p in parts) + 1.0
     rows, cols = world.window(frame.x, frame.y, reach, CELL_M)
     height, width = rows.stop - rows.start, cols.stop - cols.start
@@ -126,6 +136,9 @@ def stamp_building(
     floor = np.float32(ground[inside].mean())
     roof = np.where(inside, top, np.nan)
     slope_x, slope_y = gentler_slope(roof), gentler_slope(roof.T).T
+    if rough is not None:
+        times = (height // rough.shape[0] + 1, width // rough.shape[1] + 1)
+        top = top + np.tile(rough, times)[:height, :width]
     put = inside & (top + floor > world.top[rows, cols])
     world.top[rows, cols][put] = (top + floor)[put]
     world.base[rows, cols][put] = np.where(base > -1e3, base + floor, -1e4)[put]
@@ -177,10 +190,55 @@ def draw_dark(rng: np.random.Generator) -> float:
     return 1.0 if rng.random() < 0.85 else rng.uniform(0.15, 0.9)
 
 
+def draw_rough(rng: np.random.Generator) -> Floats | None:
+    """Unevenness of a roof: in half of them none, else tiles or gravel, now and then what lies about on a roof."""
+    if rng.random() < 0.5:
+        return None
+    rough = rng.normal(0, rng.uniform(0.01, 0.05), (32, 32))
+    if rng.random() < 0.3:  # skylights, vents, snow guards, moss
+        rough += (rng.random((32, 32)) < rng.uniform(0.005, 0.04)) * rng.uniform(0.1, 0.8)
+    return rough.astype(np.float32)
+
+
+def solar_panels(rng: np.random.Generator, p: Part) -> list[Part]:
+    """Rows of tilted panels, or of pipes and ducts, on a flat roof."""
+    pipes = rng.random() < 0.4
+    gap, d = rng.uniform(1.2, 3.5) * (2.5 if pipes else 1.0), rng.uniform(0.15, 0.5) if pipes else rng.uniform(0.4, 1.0)
+    rise = rng.uniform(0.3, 1.4) if pipes else rng.uniform(0.1, 0.4)
+    long, low = rng.uniform(0.3, 0.9) * p.a, rng.uniform(-0.9, 0.2) * p.b
+    u = rng.uniform(-1, 1) * (p.a - long)
+    return [
+        Part(p.u + u, p.v + v, long, d, p.eaves + rise, "flat" if pipes else "shed", 0.25)
+        for v in np.arange(low, p.b - d, gap)[:14]
+    ]
+
+
+def masts(rng: np.random.Generator, world: World, frame: Frame, parts: list[Part]) -> None:
+    """What is thin and stands on roofs: railings around terraces, aerials, gutters, parasols and plants."""
+    for p in parts:
+        if p.eaves > 45 or p.a * p.b < 6:
+            continue
+        half = p.a if p.turned else p.b
+        if p.roof == "flat" and rng.random() < 0.35:
+            value = FIRST_BUILDING + int(rng.integers(4, 20))
+            for side in (-1, 1):
+                for t in np.arange(-p.a, p.a, 0.5):
+                    world.boxes.append(
+                        (*frame.at(p.u + t, p.v + side * (p.b - 0.2)), p.eaves, p.eaves + 1.0, 0.2, value)
+                    )
+        rise = half * np.tan(p.pitch) if p.roof in ("gable", "hip", "half-hip") else 1.0
+        for _ in range(rng.poisson(0.5)):
+            x, y = frame.at(p.u + rng.uniform(-0.8, 0.8) * p.a, p.v + rng.uniform(-0.8, 0.8) * p.b)
+            z, tall = p.eaves + (rise * 0.5 if p.roof != "flat" else 0.0), rng.uniform(1.0, 4.0) + rise * 0.5
+            world.boxes.append((x, y, z, z + tall, rng.uniform(0.1, 0.5), FIRST_BUILDING + int(rng.integers(3, 25))))
+
+
 def roof_clutter(rng: np.random.Generator, parts: list[Part], amount: float) -> list[Part]:
     """Chimneys, dormers, vents, lift houses: small boxes that stand on the roofs."""
     clutter: list[Part] = []
     for p in parts:
+        if p.roof == "flat" and p.a * p.b > 15 and rng.random() < 0.25 * amount:
+            clutter += solar_panels(rng, p)
         area = 4 * p.a * p.b
         if p.roof in ("gable", "hip", "half-hip", "mansard", "shed"):
             half = p.a if p.turned else p.b
@@ -192,7 +250,7 @@ def roof_clutter(rng: np.random.Generator, parts: list[Part], amount: float) -> 
                     clutter.append(
                         Part(p.u + u, p.v + v, w, w * rng.uniform(0.7, 1.5), ridge + rng.uniform(0.0, 1.2), "flat")
                     )
-            if rng.random() < 0.35 * amount and half > 2.5 and p.roof != "shed":
+            if rng.random() < 0.5 * amount and half > 2.5 and p.roof != "shed":
                 for _ in range(rng.integers(1, 4)):
                     side = rng.choice([-1, 1]) * rng.uniform(0.45, 0.65)
                     along = rng.uniform(-0.7, 0.7)
@@ -303,7 +361,9 @@ def house(rng: np.random.Generator, world: World, frame: Frame, style: str = "ho
                 open=True,
             )
         )
-    stamp_building(world, frame, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng))
+    stamp_building(world, frame, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng), rough=draw_rough(rng))
+    if rng.random() < 0.3:
+        masts(rng, world, frame, parts[:1])
     return True
 
 
@@ -367,9 +427,102 @@ def row_of_houses(rng: np.random.Generator, world: World, frame: Frame, half_len
     if not parts:
         return
     joined = [Part(0, 0, half_length, b, eaves, form, pitch)] if not vary and form in ("gable", "flat", "shed") else []
-    stamp_building(world, frame, parts + joined + roof_clutter(rng, parts, 0.8), dark=draw_dark(rng))
+    stamp_building(
+        world, frame, parts + joined + roof_clutter(rng, parts, 0.8), dark=draw_dark(rng), rough=draw_rough(rng)
+    )
+    if rng.random() < 0.4:
+        masts(rng, world, frame, parts)
     if style == "urban" and rng.random() < 0.4:
         balconies(rng, world, frame, half_length, b, eaves)
+
+
+def old_house(rng: np.random.Generator, world: World, frame: Frame, half_width: float, storeys: float) -> float:
+    """One narrow, deep house of an old town, its front at v = 0, with what was built on and behind it. -> its depth.
+
+    Steep gables with the ridge along or across the street, mansards, flat roofs with terraces and stair houses;
+    chimney stacks on the party walls, dormers, a crane beam or bell gable at the front; behind it extensions
+    that step down to a court.
+    """
+    a, b = half_width, rng.uniform(4.0, 9.0)
+    eaves = storeys * rng.uniform(2.8, 3.5)
+    form = str(
+        rng.choice(["gable", "mansard", "flat", "half-hip", "hip", "shed"], p=[0.42, 0.16, 0.26, 0.06, 0.05, 0.05])
+    )
+    turned = bool(rng.random() < 0.6) and form in ("gable", "half-hip")
+    half = a if turned else b
+    pitch = float(min(rng.uniform(0.5, 1.15), np.arctan(6.0 / half)))
+    rise = {"flat": 0.0, "mansard": 2.8, "shed": 2.0}.get(form, half * float(np.tan(pitch)))
+    low = rng.choice([0.0, 0.3, 0.9])
+    parts = [Part(0, -b, a + 0.02, b, eaves, form, pitch, turned, 0.3, low if form == "flat" else 0.0)]
+    if rng.random() < 0.3 and form != "flat":  # a gable of stone or a cornice that stands above the roof
+        w = a * rng.uniform(0.3, 1.0)
+        parts.append(Part(0, -0.25, w, 0.3, eaves + rise * rng.uniform(0.4, 1.0) * (1.1 - 0.7 * w / a) + 0.5, "flat"))
+    for _ in range(rng.integers(0, 4)):  # chimney stacks
+        w, d = rng.uniform(0.25, 0.5), rng.uniform(0.3, 1.2)
+        parts.append(
+            Part(
+                rng.choice([-1, 1]) * (a - w),
+                -rng.uniform(0.1, 1.9) * b,
+                w,
+                d,
+                eaves + rise + rng.uniform(-0.5, 1.6),
+                "flat",
+            )
+        )
+    for _ in range(rng.integers(0, 4)):  # dormers, stair houses, glass, roof terraces on posts
+        w, d = rng.uniform(0.6, min(2.0, 0.8 * a)), rng.uniform(0.6, 2.0)
+        u, v = rng.uniform(-1, 1) * (a - w), -b + rng.uniform(-1, 1) * (b - d)
+        z = eaves + rise * rng.uniform(0.5, 1.0) + rng.uniform(0.0, 2.4) * (form == "flat")
+        parts.append(Part(u, v, w, d, z, str(rng.choice(["flat", "shed", "gable"])), 0.4, bool(rng.random() < 0.5)))
+    depth, level = 2 * b, eaves
+    for _ in range(rng.integers(0, 4)):  # behind: lower and lower
+        d = rng.uniform(0.8, 4.0)
+        level *= rng.uniform(0.35, 1.0)
+        if level < 2.2:
+            break
+        w = a * rng.uniform(0.4, 1.0)
+        back = str(rng.choice(["flat", "shed", "gable"], p=[0.6, 0.25, 0.15]))
+        parts.append(
+            Part(
+                rng.uniform(-1, 1) * (a - w),
+                -depth - d,
+                w,
+                d,
+                level,
+                back,
+                0.4,
+                False,
+                0.3,
+                rng.choice([0.0, 0.4, 1.0]),
+            )
+        )
+        depth += 2 * d
+    stamp_building(world, frame, parts, dark=draw_dark(rng), rough=draw_rough(rng))
+    if rng.random() < 0.35:
+        masts(rng, world, frame, parts)
+    return depth
+
+
+def old_front(
+    rng: np.random.Generator, world: World, frame: Frame, half_length: float, storeys: float, bend: float = 0.0
+) -> None:
+    """A street front of an old town: narrow houses side by side, no two alike, straight or along an arc.
+
+    The front faces +v. bend: how far the middle of the front lies ahead of its ends, metres.
+    """
+    u = -half_length
+    wide = rng.uniform(4.5, 9.0)
+    vary = rng.uniform(0.0, 0.35)
+    while u < half_length - 2.0:
+        w = min(wide * rng.uniform(0.7, 1.5), half_length - u) / 2
+        t = (u + w) / half_length
+        ahead, turn = bend * (1 - t * t), -2 * bend * t / half_length
+        house_frame = frame.moved(u + w, ahead + rng.choice([0.0, 0.0, 0.3, -0.4]), float(np.arctan(turn)))
+        if rng.random() < 0.96:
+            old_house(rng, world, house_frame, w, max(storeys * (1 + vary * rng.uniform(-1, 1)), 1.0))
+        if bend == 0.0 and rng.random() < 0.02:
+            u += rng.uniform(1, 4)  # an alley
+        u += 2 * w
 
 
 def slab(rng: np.random.Generator, world: World, frame: Frame, a: float, b: float) -> None:
@@ -417,7 +570,8 @@ def slab(rng: np.random.Generator, world: World, frame: Frame, a: float, b: floa
                 parapet,
             )
         )
-    stamp_building(world, frame, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng))
+    stamp_building(world, frame, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng), rough=draw_rough(rng))
+    masts(rng, world, frame, parts)
     if rng.random() < 0.25:
         wing = [
             Part(
@@ -472,6 +626,7 @@ def hall(rng: np.random.Generator, world: World, frame: Frame, a: float, b: floa
         parts + roof_clutter(rng, parts, 1.0),
         passing=int(rng.integers(60, 200)) if glass else 0,
         dark=draw_dark(rng),
+        rough=draw_rough(rng),
     )
 
 

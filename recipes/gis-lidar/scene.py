@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .buildings import Part, church, free, hall, house, row_of_houses, shed, slab, stamp_building
+from .buildings import Part, church, free, hall, house, old_front, row_of_houses, shed, slab, stamp_building
 from .furniture import boats, boundary, car, clutter, fill_boxes, pole
 from .plants import draw_shape, fill_crowns, forest, scatter_trees, shrub, tree, undergrowth
 from .terrain import (
@@ -147,10 +147,14 @@ def settle(rng: np.random.Generator, world: World, biome: str) -> None:
     """Streets in a turned grid, blocks between them, cars and lamps along them."""
     angle = rng.uniform(0, np.pi / 2)
     centre = world.size_m / 2
+    old = float(rng.random() < 0.45)  # an old centre, or a town of other kinds of blocks
+    world.town_mix = np.array([0.7, 0.1, 0.03, 0.05, 0.01, 0.04, 0.01, 0.06]) * old + (1 - old) * np.array(
+        [0.04, 0.38, 0.19, 0.16, 0.06, 0.07, 0.05, 0.05]
+    )
     block_m = {"town": (45, 95), "suburb": (50, 120), "village": (60, 140), "industry": (60, 150)}[biome]
     pitch_u = rng.uniform(*block_m)
     pitch_v = rng.uniform(38, 80) if biome != "industry" else rng.uniform(50, 110)
-    street = rng.uniform(7, 20) if biome == "town" else rng.uniform(6, 13)
+    street = rng.uniform(4 if old else 7, 20) if biome == "town" else rng.uniform(6, 13)
     shift_u, shift_v = rng.uniform(0, pitch_u), rng.uniform(0, pitch_v)
     c, s = np.cos(angle), np.sin(angle)
     reach = world.extent_m * 0.75
@@ -198,15 +202,20 @@ def draw_block(rng: np.random.Generator, world: World, biome: str, frame: Frame,
     """Fills one block between streets. a, b: half sizes."""
     kinds = {
         "town": (
-            ["perimeter", "rows", "slab", "detached", "park", "hall", "square"],
-            [0.4, 0.2, 0.16, 0.06, 0.07, 0.05, 0.06],
+            ["old", "perimeter", "rows", "slab", "detached", "park", "hall", "square"],
+            world.town_mix,
         ),
         "suburb": (["detached", "rows", "slab", "park", "hall", "field"], [0.5, 0.3, 0.07, 0.05, 0.04, 0.04]),
-        "village": (["detached", "rows", "field", "park", "hall", "farm"], [0.42, 0.1, 0.18, 0.1, 0.02, 0.18]),
+        "village": (
+            ["detached", "rows", "field", "park", "hall", "farm", "old"],
+            [0.37, 0.1, 0.16, 0.09, 0.02, 0.16, 0.1],
+        ),
         "industry": (["hall", "slab", "square", "field", "park"], [0.58, 0.14, 0.16, 0.06, 0.06]),
     }[biome]
     kind = str(rng.choice(kinds[0], p=kinds[1]))
-    if kind == "perimeter":
+    if kind == "old":
+        old_block(rng, world, frame, a, b, low=biome == "village")
+    elif kind == "perimeter":
         inset = rng.uniform(0, 3) + 5.5
         row_of_houses(rng, world, frame.moved(0, b - inset), a - 1, "urban")
         row_of_houses(rng, world, frame.moved(0, -b + inset, np.pi), a - 1, "urban")
@@ -275,6 +284,29 @@ def draw_block(rng: np.random.Generator, world: World, biome: str, frame: Frame,
         garden(rng, world, frame, a, b, 1.2, big=True)
         if rng.random() < 0.15:
             church(rng, world, frame)
+
+
+def old_block(rng: np.random.Generator, world: World, frame: Frame, a: float, b: float, low: bool) -> None:
+    """A block of an old town: fronts on all sides, court buildings and trees between them, little ground in sight."""
+    storeys = rng.uniform(1.5, 3) if low else rng.uniform(2.5, 5.5)
+    bend = rng.uniform(-4, 6) if rng.random() < 0.4 else 0.0
+    inset = max(bend, 0.0) + 0.3
+    old_front(rng, world, frame.moved(0, b - inset), a, storeys, bend)
+    old_front(rng, world, frame.moved(0, -b + 0.3, np.pi), a, storeys * rng.uniform(0.8, 1.2))
+    if rng.random() < 0.8:
+        old_front(rng, world, frame.moved(a - 0.3, 0, -np.pi / 2), max(b - 10, 4), storeys)
+        old_front(rng, world, frame.moved(-a + 0.3, 0, np.pi / 2), max(b - 10, 4), storeys)
+    for _ in range(rng.poisson(a * b / rng.uniform(40, 160))):  # court buildings
+        site = frame.moved(
+            rng.uniform(-1, 1) * max(a - 10, 2), rng.uniform(-1, 1) * max(b - 10, 2), rng.choice([0, 1.571])
+        )
+        ha, hb = rng.uniform(1.5, 6), rng.uniform(1.5, 4)
+        if free(world, site, ha * 0.7, hb * 0.7, 0.0):
+            roof = str(rng.choice(["flat", "shed", "gable"], p=[0.5, 0.25, 0.25]))
+            stamp_building(
+                world, site, [Part(0, 0, ha, hb, rng.uniform(2.3, 2.0 + 2.5 * storeys), roof, rng.uniform(0.2, 0.8))]
+            )
+    yard(rng, world, frame, a - 8, b - 8)
 
 
 def yard(rng: np.random.Generator, world: World, frame: Frame, a: float, b: float) -> None:

@@ -148,6 +148,7 @@ class World:
         self.taken = np.zeros((columns, columns), np.uint8)  # 1 building, 2 road or other open ground, 4 water
         axis = (np.arange(columns, dtype=np.float32) + 0.5) * COLUMN_M - MARGIN_M
         self.x, self.y = np.meshgrid(axis, axis)
+        self.town_mix: NDArray[np.float64] = np.full(8, 0.125)  # shares of the kinds of blocks of a town
         self.porous: Bytes = np.zeros((1, 1, 1), np.uint8)
 
     def ground_at(self, x: float, y: float) -> float:
