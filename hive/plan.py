@@ -7,7 +7,8 @@ from typing import Any
 
 from hive_runner.frozen import field, frozen, replace
 
-from hive.errors import NoCapacity, RequestError
+from hive.errors import GateRefused, NoCapacity, RequestError
+from hive.gates import judge
 from hive.model import Artifact, Build, DataSource, Limits, Package, Profile, Recipe, Step
 from hive.recipe import parse_value
 from hive.suggest import did_you_mean
@@ -123,9 +124,15 @@ def fit(recipe: Recipe, profile: Profile, machine: Machine) -> tuple[Limits, str
 
 
 def step_of(recipe: Recipe, build: Build, choices: Choices, machine: Machine, stored: Artifact | None) -> Step:
-    """Reuse what the store has under this key, else build. Raises NoCapacity."""
+    """Reuse what the store has under this key, else build. Raises NoCapacity, and GateRefused if gates have risen."""
     profile = recipe.profiles[build.profile]
     if stored is not None and not choices.rebuild:
+        if missed := [result for result in judge(profile.gates, stored.metrics) if not result.passed]:
+            raise GateRefused(
+                f"{recipe.name} was built before, and misses {len(missed)} of its {len(profile.gates)} quality gates",
+                "; ".join(map(str, missed)),
+                "another --seed, more data or a longer --profile may help",
+            )
         return Step("reuse", recipe, build, profile.gates, recipe.limits, artifact=stored.digest)
     limits, note = fit(recipe, profile, machine)
     return Step("build", recipe, build, profile.gates, limits, expected_s=profile.expected_s, note=note)

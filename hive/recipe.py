@@ -160,12 +160,17 @@ def parse_value(param: Param, text: str) -> Any:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of a recipe that can change the weights: all but its card, its tests and what Python leaves behind."""
+    """The files of a recipe that can change the weights: all but its card, its tests and what Python leaves behind.
+
+    recipe.toml is not among them: what of it reaches the weights (parameters, threads, requirements) stands in the
+    build itself, and a gate or a summary may be mended without training anew.
+    """
     return sorted(
         path
         for path in folder.rglob("*")
         if path.is_file()
         and path.suffix not in (".pyc", ".md")
+        and path.name != "recipe.toml"
         and not any(part.startswith((".", "__pycache__")) for part in path.relative_to(folder).parts)
         and not path.name.startswith("test_")
     )
@@ -185,7 +190,7 @@ def snapshot(recipe: Recipe, folder: Path) -> Path:
 
     Named by its content, the card included. Raises RequestError when it cannot be written.
     """
-    files = weight_files(recipe.path) + sorted(recipe.path.glob("*.md"))
+    files = [*weight_files(recipe.path), recipe.path / "recipe.toml", *sorted(recipe.path.glob("*.md"))]
     contents = {path.relative_to(recipe.path).as_posix(): path.read_bytes() for path in files}
     name = digest_of({place: hashlib.sha256(content).hexdigest() for place, content in contents.items()})
     target = folder / name.removeprefix("sha256:")[:32]
