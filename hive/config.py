@@ -3,42 +3,54 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hive.errors import RequestError
 from hive_runner.frozen import field, frozen
 
+from hive.errors import RequestError
 
 DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 BINARY = {
     prefix + suffix: 2**power for prefix, power in zip("kmgt", (10, 20, 30, 40), strict=True) for suffix in ("", "ib")
 }
 UNITS = DECIMAL | BINARY
+SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)")
 
 
 def parse_bytes(text: str | int) -> int:
-    """'4GiB', '500 MB', '1g' or a number of bytes. Raises ValueError."""
-    if isinstance(text, int):
-        return text
-    number = text.strip().lower()
-    unit = number.lstrip("0123456789. ")
-    value = float(number[: len(number) - len(unit)].strip() or "x")
-    if unit.strip() not in UNITS:
-        raise ValueError(f"unknown unit {unit.strip()!r} in {text!r}")
-    return int(value * UNITS[unit.strip()])
+    """'4GiB', '500 MB', '1g' or a number of bytes: more than none. Raises ValueError."""
+    number, unit = _quantity(str(text), f"{text!r} is not a size such as 4GiB")
+    if unit not in UNITS:
+        raise ValueError(f"unknown unit {unit!r} in {text!r}")
+    return int(number * UNITS[unit])
 
 
 def parse_duration_s(text: str | float) -> float:
-    """'90', '90s', '30min', '2h' -> seconds. Raises ValueError."""
-    if isinstance(text, int | float):
-        return float(text)
-    number = text.strip().lower()
-    for unit, scale in (("min", 60), ("ms", 0.001), ("h", 3600), ("m", 60), ("s", 1), ("d", 86400), ("", 1)):
-        if number.endswith(unit):
-            return float(number[: len(number) - len(unit)]) * scale
-    raise ValueError(f"not a duration: {text!r}")
+    """'90', '90s', '30min', '2h' -> seconds, more than none. Raises ValueError."""
+    number, unit = _quantity(str(text), f"{text!r} is not a time such as 90min")
+    if unit not in SECONDS:
+        raise ValueError(f"unknown unit {unit!r} in {text!r}")
+    return number * SECONDS[unit]
+
+
+def _quantity(text: str, complaint: str) -> tuple[float, str]:
+    """'1.5 GiB' -> (1.5, 'gib'). A limit of nothing, or less, is no limit."""
+    match = QUANTITY.fullmatch(text.strip().lower())
+    if not match or not float(match[1]) > 0:
+        raise ValueError(complaint)
+    return float(match[1]), match[2]
+
+
+def parse_count(text: str | int) -> int:
+    """A whole number of at least 1. Raises ValueError."""
+    count = int(str(text))  # neither 2.7 nor true
+    if count < 1:
+        raise ValueError("at least 1")
+    return count
 
 
 def parse_flag(text: str | bool) -> bool:
@@ -71,11 +83,11 @@ class Settings:
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {
-    "max_runners": int,
+    "max_runners": parse_count,
     "auto_scale": parse_flag,
     "gpu_enabled": parse_flag,
     "max_memory": parse_bytes,
-    "cpus": int,
+    "cpus": parse_count,
     "runner": str,
     "offline": parse_flag,
     "sources": parse_paths,
