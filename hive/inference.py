@@ -234,16 +234,22 @@ def _put(source: Path, target: Path) -> None:
     os.replace(source, target)
 
 
+class _Reader(importlib.machinery.SourceFileLoader):
+    """Imports without leaving compiled files: an artifact holds what was installed and nothing else."""
+
+    def set_data(self, path: Any, data: Any, *, _mode: int = 0o666) -> None:
+        return None
+
+
 def load_model(artifact: Path, name: str, threads: int, device: str) -> Any:
     """The recipe's own `load`, from the code that was installed with the weights."""
-    package = "hive_model_" + "".join(c if c.isalnum() else "_" for c in name)
+    package = f"hive_model_{artifact.name}"  # the code of one artifact is not that of the next
     folder = artifact / "recipe"
-    init = folder / "__init__.py"
-    spec = importlib.util.spec_from_file_location(
-        package, init if init.exists() else None, submodule_search_locations=[str(folder)]
-    ) or importlib.machinery.ModuleSpec(package, None, is_package=True)
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        sys.path_importer_cache[str(place)] = importlib.machinery.FileFinder(str(place), (_Reader, [".py"]))
+    spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
     spec.submodule_search_locations = [str(folder)]
-    sys.modules[package] = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(package, importlib.util.module_from_spec(spec))
     try:
         predict = importlib.import_module(f"{package}.predict")
     except ImportError as error:
