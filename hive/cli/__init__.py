@@ -73,7 +73,6 @@ def main() -> NoReturn:
     """Run the command line and end with the exit code that the outcome stands for."""
     try:
         code = app.main(prog_name=_program_name(), standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
     except HiveError as error:
         _tell(error)
         _end(error.exit_code)
@@ -87,10 +86,14 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         _end(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing more to say to it
-        _end(0)
+        _end_unheard()
+    except SystemExit:
+        if "_HIVE_COMPLETE" in os.environ:
+            raise
+        _end_unheard()  # how click says the same
     except Exception as error:
         _end_as_bug(error)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _program_name() -> str:
@@ -112,6 +115,12 @@ def _end(code: int) -> NoReturn:
     except OSError:
         pass
     os._exit(code)
+
+
+def _end_unheard() -> NoReturn:
+    """The reader of stdout has gone, as `head` does: nothing more to say to it, and nothing went wrong."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _end(0)
 
 
 def _end_as_bug(error: Exception) -> NoReturn:
