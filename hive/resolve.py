@@ -34,7 +34,7 @@ def split_request(request: str) -> tuple[str, str]:
 def _visit(request: str, recipe_of: Callable[[str], Recipe], pinned: dict[str, Recipe], path: tuple[str, ...]) -> None:
     name, specifier = split_request(request)
     if name in path:
-        raise RequestError(f"{path[0]} depends on itself", " -> ".join((*path, name)))
+        raise RequestError(f"{name} depends on itself", " -> ".join((*path[path.index(name) :], name)))
     recipe = pinned.get(name) or recipe_of(name)
     if specifier:
         _check_version(recipe, specifier, path)
