@@ -56,11 +56,18 @@ def parse_count(text: str | int) -> int:
 def parse_flag(text: str | bool) -> bool:
     if isinstance(text, bool):
         return text
-    if text.strip().lower() in ("1", "true", "yes", "on"):
+    word = str(text).strip().lower()
+    if word in ("1", "true", "yes", "on"):
         return True
-    if text.strip().lower() in ("0", "false", "no", "off", ""):
+    if word in ("0", "false", "no", "off", ""):
         return False
     raise ValueError(f"not true or false: {text!r}")
+
+
+def parse_name(text: str) -> str:
+    if not isinstance(text, str):
+        raise ValueError("not a name")
+    return text
 
 
 def parse_paths(text: str | list[str]) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ class Settings:
     runner: str = "auto"
     offline: bool = False
     sources: tuple[str, ...] = ()  # folders of recipes, before the built-in one
-    origins: dict[str, str] = field(default_factory=dict, compare=False)  # name -> "environment HIVE_X", "config.toml"
+    origins: dict[str, str] = field(default_factory=dict)  # name -> "environment HIVE_X", "config.toml"
 
 
 PARSERS: dict[str, Callable[[Any], Any]] = {
@@ -88,7 +95,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "gpu_enabled": parse_flag,
     "max_memory": parse_bytes,
     "cpus": parse_count,
-    "runner": str,
+    "runner": parse_name,
     "offline": parse_flag,
     "sources": parse_paths,
 }
