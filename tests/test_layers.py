@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ ROWS = (
     "paths config data",
     "db",
     "recipe index lockfile environments",
-    "resolve plan gates",
+    "resolve gates plan",
     "queue store installed",
     "runners.base runners.shim runners.process runners.all",
     "orders progress publish capacity launch supervisor supervise",
@@ -32,6 +34,9 @@ FRONT_ENDS_MAY_IMPORT = {"service", "model", "errors", "suggest", "console", "co
 
 # A command must start like a small tool: nothing of what trains is ever imported here.
 HEAVY = {"torch", "numpy", "scipy", "safetensors", "pandas", "sklearn", "numba", "laspy"}
+
+# The two pages that hive and the runner share.
+SHARED = ("hive_runner.contract.", "hive_runner.frozen.")
 
 PACKAGE = REPOSITORY / "hive"
 RUNNER = REPOSITORY / "training-runner" / "hive_runner"
@@ -116,10 +121,9 @@ def test_hive_imports_nothing_that_trains(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources(PACKAGE), ids=module_name)
-def test_hive_knows_only_the_contract_of_the_runner(path: Path) -> None:
+def test_hive_knows_only_what_it_shares_with_the_runner(path: Path) -> None:
     known = {name for name in imports(path, type_checking=True) if name.partition(".")[0] == "hive_runner"}
-    allowed = ("hive_runner.contract.", "hive_runner.frozen.")  # the contract, and what its values are made with
-    strangers = {name for name in known if name != "hive_runner" and not name.startswith(allowed)}
+    strangers = {name for name in known if name != "hive_runner" and not name.startswith(SHARED)}
     assert not strangers
     if "hive_runner" in known:
         assert module_name(path) == "runners.process", "only the runner needs the package, for its path"
@@ -130,19 +134,14 @@ def test_the_runner_imports_nothing_of_hive(path: Path) -> None:
     assert not {name for name in imports(path, type_checking=True) if name.partition(".")[0] == "hive"}
 
 
-def test_the_contract_is_standard_library_only() -> None:
-    import sys
-
-    foreign = set(imports(RUNNER / "contract.py")) | set(imports(RUNNER / "frozen.py"))
-    foreign = {name for name in foreign if not name.startswith("hive_runner.frozen.")}
-    assert {name.partition(".")[0] for name in foreign} <= set(sys.stdlib_module_names)
+@pytest.mark.parametrize("name", SHARED)
+def test_what_both_share_is_standard_library_only(name: str) -> None:
+    path = RUNNER / f"{name.split('.')[1]}.py"
+    assert {each.partition(".")[0] for each in imports(path)} <= {*sys.stdlib_module_names, "hive_runner"}
 
 
 def test_list_starts_without_what_it_does_not_need(tmp_path: Path) -> None:
     """What `hive list` imports in the end, whatever the source text looks like."""
-    import subprocess
-    import sys
-
     program = (
         "import sys; sys.argv = ['hive', 'list', '-q']\n"
         "import hive.cli\n"
