@@ -113,7 +113,14 @@ class Database:
                     raise
         if version > SCHEMA_VERSION:
             self._refuse_newer(version)
+        if version == 0:
+            self._refuse_foreign()
         return connection
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no tables yet: another process is making it at this moment."""
+        return self._version() == 0
 
     def _version(self) -> int:
         return int(self.connection.execute("PRAGMA user_version").fetchone()["user_version"])
@@ -125,6 +132,13 @@ class Database:
             "upgrade hive, or set HIVE_HOME to another folder",
         )
 
+    def _refuse_foreign(self) -> None:
+        """A file without hive's version must be empty."""
+        found = self.connection.execute("PRAGMA application_id").fetchone()["application_id"]
+        tables = self.connection.execute("SELECT count(*) AS n FROM sqlite_schema").fetchone()["n"]
+        if self._version() == 0 and (tables or found not in (0, APPLICATION_ID)):
+            raise StoreError(f"{self.path} is not hive's", "it is a database of another program")
+
     def _migrate(self) -> None:
         """Bring the schema up to date under the file lock, looking again once inside it."""
         with self._file_lock():
@@ -134,10 +148,7 @@ class Database:
             if version == SCHEMA_VERSION:
                 return
             if version == 0:
-                found = self.connection.execute("PRAGMA application_id").fetchone()["application_id"]
-                tables = self.connection.execute("SELECT count(*) AS n FROM sqlite_schema").fetchone()["n"]
-                if tables or found not in (0, APPLICATION_ID):
-                    raise StoreError(f"{self.path} is not hive's", "it is a database of another program")
+                self._refuse_foreign()
                 self.connection.execute(f"PRAGMA journal_mode = {journal_mode(self.path)}")
                 scripts = ["schema.sql"]
             else:

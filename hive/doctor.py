@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +39,11 @@ def examine(home: Home, runner: str, isolation: Isolation, supervisor: bool, rec
 
 def _home(home: Home) -> Check:
     above = next(path for path in (home.root, *home.root.parents) if path.exists())
-    if os.access(above, os.W_OK):
-        return Check("home", "ok", f"{home.root}{'' if home.root.exists() else ' (not made yet)'}")
-    return Check("home", "problem", f"{home.root} cannot be written to", "set HIVE_HOME to another folder")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".hive-", dir=above):
+            return Check("home", "ok", f"{home.root}{'' if home.root.exists() else ' (not made yet)'}")
+    except OSError:
+        return Check("home", "problem", f"{home.root} cannot be written to", "set HIVE_HOME to another folder")
 
 
 def _disk(home: Home) -> Check:

@@ -111,7 +111,8 @@ class Hive:
         """The database for questions. None before anything was ever installed; asking creates nothing."""
         if "db" in self.__dict__:
             return self.db
-        return Database(self.home.database, readonly=True) if self.home.database.exists() else None
+        found = Database(self.home.database, readonly=True) if self.home.database.exists() else None
+        return found if found and not found.is_empty else None
 
     @cached_property
     def store(self) -> Store:
@@ -226,15 +227,23 @@ class Hive:
 
     def remove(self, names: list[str]) -> list[Package]:
         """Remove packages, not their artifacts. Raises RequestError if one is not installed or is needed."""
-        packages = [installed.get(self.db, name) for name in dict.fromkeys(names)]
+        packages = self.removable(names)
+        installed.remove(self.db, sorted({package.name for package in packages}))
+        return packages
+
+    def removable(self, names: list[str]) -> list[Package]:
+        """The packages that `remove` would remove. Raises RequestError as it would."""
+        db = self._reading
+        if db is None:
+            raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")
+        packages = [installed.get(db, name) for name in dict.fromkeys(names)]
         leaving = {package.name for package in packages}
-        for package in installed.packages(self.db):
-            needed = installed.artifact(self.db, package.artifact).build.dependencies
+        for package in installed.packages(db):
+            needed = installed.artifact(db, package.artifact).build.dependencies
             if package.name not in leaving and (held := leaving & set(needed)):
                 raise RequestError(
                     f"{sorted(held)[0]} cannot be removed", f"{package.name} needs it", f"remove {package.name} too"
                 )
-        installed.remove(self.db, sorted(leaving))
         return packages
 
     def verify(self, names: list[str]) -> Iterator[tuple[Package, list[Damage]]]:
@@ -347,27 +356,45 @@ class Hive:
                 looked = now
                 launch(self.home)
 
-    def log_folder(self, target: str) -> Path:
-        """The contract folder of the newest attempt of a job (by number) or of a model's newest job."""
-        db = self._reading
-        if target.isdigit():
-            job = self.job(int(target))
-        else:
-            found = queue.newest_of_name(db, target) if db else None
-            if found is None:
-                raise RequestError(f"{target} was never built here", *did_you_mean(target, self.known_names()))
-            job = found
-        if not job.attempt:
-            raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", "see: hive queue status")
-        return self.home.attempt(job.id, job.attempt)
-
     def logs(self, target: str, tail: int | None, follow: bool) -> Iterator[str]:
-        """The lines of a build's log; with `follow`, until the job is over. Raises RequestError."""
+        """The log of the newest attempt of a job (by number) or of a model's newest job; with `follow`, what comes
+        until the job is over, be it in later attempts. Raises RequestError.
+        """
         from hive.progress import tail_log
 
-        folder = self.log_folder(target)
-        job_id = int(folder.parent.name)
-        return tail_log(folder, tail, follow, lambda: self.job(job_id).state.is_over)
+        job = self._job_called(target)
+        if follow:
+            return self._follow_logs(job, tail)
+        if not job.attempt:
+            raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", f"hive logs -f {job.id}")
+        return tail_log(self.home.attempt(job.id, job.attempt), tail, False, lambda: True)
+
+    def _job_called(self, target: str) -> Job:
+        if target.isdigit():
+            return self.job(int(target))
+        found = queue.newest_of_name(self._reading, target) if self._reading else None
+        if found is None:
+            known = self.known_names()
+            why, hint = ("", f"hive install {target}") if target in known else did_you_mean(target, known)
+            raise RequestError(f"{target} was never built here", why, hint)
+        return found
+
+    def _follow_logs(self, job: Job, tail: int | None) -> Iterator[str]:
+        from hive.progress import tail_log
+
+        told = 0  # the attempt whose log was printed
+        while not (job.state.is_over and job.attempt == told):
+            if job.attempt > told:
+                told = job.attempt
+                over = partial(self._attempt_over, job.id, told)
+                yield from tail_log(self.home.attempt(job.id, told), tail, True, over)
+            else:
+                time.sleep(0.05)
+            job = self.job(job.id)
+
+    def _attempt_over(self, job_id: int, attempt: int) -> bool:
+        job = self.job(job_id)
+        return job.attempt != attempt or job.state is not JobState.RUNNING
 
     def metrics_of(self, job: Job) -> list[dict[str, Any]]:
         """The figures that a job's newest attempt reported, accepted or not."""
@@ -381,9 +408,11 @@ class Hive:
         """What this machine offers, and what stands between a run and it."""
         from hive.doctor import examine
         from hive.launch import supervisor_runs
+        from hive.runners.all import choose
 
-        runner, isolation = self.isolation()
-        return examine(self.home, runner, isolation, supervisor_runs(self.home), len(self.known_names())), isolation
+        runner = choose(self.home, self.settings.runner)
+        isolation, running = runner.isolation(), supervisor_runs(self.home)
+        return examine(self.home, runner.name, isolation, running, len(self.known_names())), isolation
 
     @staticmethod
     def lock(path: Path) -> int:

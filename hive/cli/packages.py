@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_model)
 @click.option("--profile", help="How much to train: smoke, standard (default), ...")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the recipe (repeatable).")
-@click.option("--seed", type=int, help="Another random seed (default 0).")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Another random seed (default 0).")
 @click.option("--data", metavar="FOLDER", help="Train on labelled data of your own.")
 @click.option("--priority", type=click.Choice(["high", "medium", "low"]), default="medium", show_default=True)
 @click.option("--runner", default="auto", show_default=True, help="Backend to build with.")
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe even where nothing isolates it.")
 @click.option("--no-wait", is_flag=True, help="Queue the build and return.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only the names of what was installed.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only what was installed, or the jobs with --no-wait.")
 @json_option
 def install(
     names: tuple[str, ...],
@@ -100,8 +100,9 @@ def install(
             }
         )
     elif quiet:
+        waiting = {job.name: job.id for job in ticket.jobs} if no_wait else {}
         for step in plan.steps:
-            click.echo(step.recipe.name if not no_wait or step.action != "build" else ticket.jobs[0].id)
+            click.echo(waiting.get(step.recipe.name, step.recipe.name))
 
 
 def _tell_step(step: Step, tell: Any) -> None:
@@ -196,11 +197,7 @@ def remove(names: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> N
     from hive.service import Hive
 
     hive = Hive.open()
-    if dry_run:
-        wanted = [hive.details(name).package for name in names]
-        removed = [package for package in wanted if package]
-    else:
-        removed = hive.remove(list(names))
+    removed = hive.removable(list(names)) if dry_run else hive.remove(list(names))
     if as_json:
         print_json({"removed": [_package_json(package) for package in removed], "dry_run": dry_run})
         return

@@ -30,6 +30,8 @@ def run(name: str, arguments: tuple[str, ...], output: str | None, sample: bool,
     inputs, options = split_arguments(arguments)
     if not inputs and not sample:
         raise click.UsageError(f"hive run {name} wants an input file (or --sample, to let the recipe make one)")
+    if inputs and sample:
+        raise click.UsageError("--sample makes an input; leave out yours")
     with BuildDisplay(as_json, name) as display:
         if sample:
             made = hive.run(name, [], None, {}, display.event, say, sample=True)

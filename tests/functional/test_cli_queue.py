@@ -1,0 +1,121 @@
+"""hive queue and hive logs."""
+
+from __future__ import annotations
+
+from hive_cli import HiveCli, kill, until
+
+HUNG = ("install", "--no-wait", "hangs")
+SLOW = ("install", "--no-wait", "hangs", "--param", "seconds=2")
+
+
+def test_queue_of_a_new_home_is_empty(hive: HiveCli) -> None:
+    told = hive.ok("queue", "status").out
+    assert told.startswith("0 running, 0 queued, 0 succeeded, 0 failed, 0 cancelled\n")
+    assert "supervisor: not running" in told
+    assert hive.ok("queue", "list", "--json").json() == []
+
+
+def test_status_list_and_show_of_a_job_that_runs(hive: HiveCli) -> None:
+    hive.ok(*HUNG)
+    hive.until_running()
+    status = hive.ok("queue", "status").out
+    assert status.startswith("1 running, 0 queued") and "supervisor: running" in status and "hangs" in status
+    facts = hive.ok("queue", "status", "--json").json()
+    assert facts["supervisor"] is True and [job["name"] for job in facts["running"]] == ["hangs"]
+    assert hive.ok("queue", "list", "-q").out == "1\n"
+    shown = hive.ok("queue", "show", "1").out
+    assert shown.startswith("job 1: hangs 1.0.0, running, priority medium\n") and "claim" in shown
+    story = hive.ok("queue", "show", "--json", "1").json()
+    assert story["state"] == "running" and [event["event"] for event in story["events"]] == ["enqueue", "claim"]
+
+
+def test_cancel_ends_the_run_and_retry_queues_it_again(hive: HiveCli) -> None:
+    hive.ok(*HUNG)
+    hive.until_running()
+    assert "job 1 (hangs) is cancelled" in hive.ok("queue", "cancel", "1").err
+    for shim in until(hive.shims, "the shim is there"):
+        kill(shim)  # this recipe does not listen; that the supervisor ends it after its grace is tested elsewhere
+    assert hive.job().state == "cancelled"
+    again = hive("queue", "cancel", "1")
+    assert again.code == 1 and "it was cancelled already" in again.err
+    [job] = hive.ok("queue", "retry", "--json", "1").json()
+    assert job["state"] == "queued"
+    assert hive.until_running().attempt == 2
+
+
+def test_cancel_of_a_waiting_job(hive: HiveCli) -> None:
+    one = {"HIVE_MAX_RUNNERS": "1"}
+    hive.ok(*HUNG, **one)
+    hive.until_running()
+    hive.ok("install", "--no-wait", "trivial", **one)
+    assert hive.job(2).state == "queued"
+    hive.ok("queue", "cancel", "2")
+    assert hive.job(2).state == "cancelled" and hive.job(2).attempt == 0
+    assert hive.job(1).state == "running"
+
+
+def test_who_waits_for_a_cancelled_job_is_told(hive: HiveCli) -> None:
+    waiting = hive.start("install", "hangs")
+    until(lambda: hive.service().jobs(1), "the job is queued")
+    hive.until_running()
+    hive.ok("queue", "cancel", "1")
+    _, told = waiting.communicate(timeout=60)
+    assert waiting.returncode == 3 and "cancelled by the user" in told
+
+
+def test_failed_job_is_explained_and_can_be_tried_again(hive: HiveCli) -> None:
+    hive("install", "raises")
+    assert "failed (recipe_error)" in hive.ok("queue", "list").out
+    shown = hive.ok("queue", "show", "1").out
+    assert "failure: recipe_error: ZeroDivisionError: division by zero" in shown and "why: train.py:13" in shown
+    assert "job 1 (raises) is queued" in hive.ok("queue", "retry", "1").err
+    until(lambda: hive.job().attempt == 2 and hive.job().state == "failed", "it failed again")
+
+
+def test_what_cannot_be_changed_is_refused(hive: HiveCli) -> None:
+    hive.ok("install", "trivial")
+    for arguments, why in (
+        (("cancel", "1"), "it succeeded already"),
+        (("retry", "1"), "it succeeded"),
+        (("cancel", "9"), "there is no job 9"),
+        (("retry", "9"), "there is no job 9"),
+        (("show", "9"), "there is no job 9"),
+    ):
+        refused = hive("queue", *arguments)
+        assert refused.code == 1 and why in refused.err, refused
+    assert hive("queue", "show", "x").code == 2
+    assert hive("queue", "cancel").code == 2
+
+
+def test_list_is_limited_to_the_newest(hive: HiveCli) -> None:
+    for seed in range(3):
+        hive.ok("install", "-q", "trivial", "--seed", str(seed))
+    assert hive.ok("queue", "list", "-q", "-n", "2").out == "3\n2\n"
+
+
+def test_logs_of_a_job_and_of_a_name(hive: HiveCli) -> None:
+    hive("install", "raises")
+    whole = hive.ok("logs", "1").out
+    assert "ZeroDivisionError: division by zero" in whole
+    assert hive.ok("logs", "raises").out == whole
+    assert hive.ok("logs", "-f", "1").out == whole
+    assert hive.ok("logs", "--tail", "1", "raises").out == whole.splitlines()[-1] + "\n"
+    assert hive.ok("logs", "--tail", "0", "raises").out == ""
+
+
+def test_logs_follow_a_job_from_the_queue_to_its_end(hive: HiveCli) -> None:
+    one = {"HIVE_MAX_RUNNERS": "1"}
+    hive.ok(*SLOW, **one)
+    hive("install", "--no-wait", "raises", **one)
+    waits = hive("logs", "raises")
+    if waits.code:  # it has not begun
+        assert waits.code == 1 and "job 2 has no log yet" in waits.err and "hive logs -f 2" in waits.err
+    assert "ZeroDivisionError" in hive.ok("logs", "-f", "raises").out
+    assert hive.job(2).state == "failed"
+
+
+def test_logs_of_what_was_never_built(hive: HiveCli) -> None:
+    never = hive("logs", "tiny")
+    assert never.code == 1 and "tiny was never built here" in never.err and "hive install tiny" in never.err
+    assert "did you mean tiny?" in hive("logs", "tyny").err
+    assert hive("logs", "7").code == 1
