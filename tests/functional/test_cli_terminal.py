@@ -1,0 +1,76 @@
+"""The command line on a terminal."""
+
+from __future__ import annotations
+
+from hive_cli import HiveCli
+from terminal import COLOUR, on_terminal
+
+SLOW = ("install", "hangs", "--param", "seconds=4")
+
+
+def test_install_shows_a_bar_while_it_builds_and_leaves_the_story(hive: HiveCli) -> None:
+    with on_terminal(hive, "install", "tiny", "--param", "pause_ms=5") as terminal:
+        terminal.read_until("/200")
+        assert terminal.wait() == 0
+    assert "\x1b[" in terminal.raw and "eta" in terminal.text
+    assert "train took " in terminal.text
+    assert "accuracy ↑" in terminal.text and "installed tiny 1.0.0 (" in terminal.text
+    assert terminal.raw.count("\x1b[?25h") >= terminal.raw.count("\x1b[?25l"), "the cursor is shown again"
+
+
+def test_ctrl_c_detaches_and_the_build_goes_on(hive: HiveCli) -> None:
+    with on_terminal(hive, *SLOW) as terminal:
+        terminal.read_until("queued as job 1")
+        hive.until_running()
+        terminal.type("\x03")
+        assert terminal.wait() == 130
+    assert "detached: the build of hangs (job 1) goes on" in terminal.text
+    assert "follow it: hive install hangs --param seconds=4" in terminal.text
+    assert "Traceback" not in terminal.text
+    with on_terminal(hive, *SLOW) as terminal:
+        assert terminal.wait() == 0
+    assert "hangs: job 1 is building it already, following" in terminal.text
+    assert hive.job().attempt == 1
+
+
+def test_closed_terminal_does_not_end_the_build(hive: HiveCli) -> None:
+    with on_terminal(hive, *SLOW) as terminal:
+        terminal.read_until("queued as job 1")
+        hive.until_running()
+    assert hive.until_over().state == "succeeded" and hive.job().attempt == 1
+
+
+def test_no_color_is_heeded(hive: HiveCli) -> None:
+    with on_terminal(hive, *SLOW[:-1], "seconds=1", NO_COLOR="1") as terminal:
+        assert terminal.wait() == 0
+    colours = [code for code in COLOUR.findall(terminal.raw) if any(n.startswith("3") for n in code[2:-1].split(";"))]
+    assert not [code for code in colours if code not in ("\x1b[3m",)], colours
+
+
+def test_dumb_terminal_gets_plain_lines(hive: HiveCli) -> None:
+    with on_terminal(hive, "install", "trivial", TERM="dumb") as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b" not in terminal.raw and "trivial: train (of 3)" in terminal.text
+
+
+def test_list_and_errors_are_plain(tiny: HiveCli) -> None:
+    with on_terminal(tiny, "list") as terminal:
+        assert terminal.wait() == 0
+    assert "\x1b" not in terminal.raw and "tiny" in terminal.text
+    with on_terminal(tiny, "install", "tyny") as terminal:
+        assert terminal.wait() == 1
+    assert terminal.text.startswith("error: there is no model called 'tyny'\n  why: ")
+
+
+def test_run_on_a_terminal(tiny: HiveCli) -> None:
+    (tiny.cwd / "numbers.txt").write_text("1\n")
+    with on_terminal(tiny, "run", "tiny", "numbers.txt") as terminal:
+        assert terminal.wait() == 0
+    assert "sum: 2" in terminal.text and "wrote " in terminal.text
+
+
+def test_recipe_cannot_drive_the_terminal(tiny: HiveCli) -> None:
+    (tiny.cwd / "\x1b[31mred.txt").write_text("one\n")
+    with on_terminal(tiny, "run", "tiny", "\x1b[31mred.txt", "-o", "x.txt") as terminal:
+        assert terminal.wait() == 1
+    assert "\x1b[31m" not in terminal.raw and "is not a list of numbers" in terminal.text
