@@ -17,9 +17,10 @@ import site
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hive_runner.frozen import frozen
 
 from hive.errors import RequestError
 from hive.model import digest_of
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 COMPLETE = "complete.json"  # written last: a folder without it is a ruin
 
 
-@dataclass(frozen=True)
+@frozen
 class RunnerEnvironment:
     python: str  # the interpreter that runs the recipe
     paths: tuple[Path, ...]  # folders that a sandbox must mount besides the running environment's own

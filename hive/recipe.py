@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -196,6 +195,8 @@ def snapshot(recipe: Recipe, folder: Path) -> Path:
     target = folder / name.removeprefix("sha256:")[:32]
     if target.is_dir():
         return target
+    import shutil
+
     stage = folder / f".{os.urandom(16).hex()}"
     try:
         for place, content in contents.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -478,7 +480,9 @@ class Hive:
 
     @staticmethod
     def _check_python(recipe: Recipe) -> None:
-        if not recipe.python:
+        # packaging takes 15 ms to import, and nearly every recipe says just this
+        at_least = re.fullmatch(r">=\s*(\d+)\.(\d+)", recipe.python)
+        if not recipe.python or (at_least and sys.version_info >= tuple(map(int, at_least.groups()))):
             return
         import platform
 

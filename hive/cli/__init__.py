@@ -93,7 +93,7 @@ def main() -> NoReturn:
         _end_unheard()  # how click says the same
     except Exception as error:
         _end_as_bug(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)  # taking the interpreter apart takes longer than many commands
 
 
 def _program_name() -> str:
