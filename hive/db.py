@@ -95,6 +95,7 @@ class Database:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = FULL")
         self.connection = connection
+        self._refuse_foreign()
         if self._version() != SCHEMA_VERSION:
             self._migrate()
         return connection
@@ -106,6 +107,7 @@ class Database:
             connection.row_factory = _dictionary
             self.connection = connection
             try:
+                self._refuse_foreign()
                 version = self._version()
                 break
             except sqlite3.OperationalError:
@@ -113,8 +115,6 @@ class Database:
                     raise
         if version > SCHEMA_VERSION:
             self._refuse_newer(version)
-        if version == 0:
-            self._refuse_foreign()
         return connection
 
     @property
@@ -133,10 +133,11 @@ class Database:
         )
 
     def _refuse_foreign(self) -> None:
-        """A file without hive's version must be empty."""
-        found = self.connection.execute("PRAGMA application_id").fetchone()["application_id"]
+        """A file that is not marked as hive's must be empty."""
         tables = self.connection.execute("SELECT count(*) AS n FROM sqlite_schema").fetchone()["n"]
-        if self._version() == 0 and (tables or found not in (0, APPLICATION_ID)):
+        # The mark is read last: tables and mark appear at once when another process creates the database meanwhile.
+        mark = self.connection.execute("PRAGMA application_id").fetchone()["application_id"]
+        if mark != APPLICATION_ID and (mark or tables):
             raise StoreError(f"{self.path} is not hive's", "it is a database of another program")
 
     def _migrate(self) -> None:
@@ -148,7 +149,6 @@ class Database:
             if version == SCHEMA_VERSION:
                 return
             if version == 0:
-                self._refuse_foreign()
                 self.connection.execute(f"PRAGMA journal_mode = {journal_mode(self.path)}")
                 scripts = ["schema.sql"]
             else:

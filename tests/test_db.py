@@ -1,0 +1,258 @@
+"""The database file: whose it is, who may write, and what still works when nobody can."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import enqueue
+from hive_cli import HiveCli
+
+from hive import db as db_module
+from hive import queue
+from hive.db import APPLICATION_ID, SCHEMA_VERSION, Database
+from hive.errors import StoreError
+from hive.states import JobState
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+
+
+def system_sqlite(path: Path, script: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(script)
+    connection.close()
+
+
+def mount(kind: str, folder: Path, *options: str) -> None:
+    done = subprocess.run(["mount", "-t", kind, *options, kind, str(folder)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+
+
+# Whose file it is
+
+
+def test_a_new_database_is_marked_as_hives(tmp_path: Path) -> None:
+    Database(tmp_path / "hive.db").close()
+    with sqlite3.connect(tmp_path / "hive.db") as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, readonly: bool) -> None:
+    path = tmp_path / "hive.db"
+    Database(path).close()
+    system_sqlite(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="newer hive") as caught:
+        Database(path, readonly)
+    assert "upgrade hive" in caught.value.hint
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, readonly: bool) -> None:
+    path = tmp_path / "hive.db"
+    system_sqlite(path, "CREATE TABLE recipes (cake TEXT)")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="not hive's"):
+        Database(path, readonly)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_foreign_application_id_is_refused_whatever_its_version(tmp_path: Path, readonly: bool) -> None:
+    path = tmp_path / "hive.db"
+    system_sqlite(path, f"PRAGMA application_id = 7; PRAGMA user_version = {SCHEMA_VERSION}; CREATE TABLE t (a)")
+    with pytest.raises(StoreError, match="not hive's"):
+        Database(path, readonly)
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, readonly: bool) -> None:
+    path = tmp_path / "hive.db"
+    path.write_bytes(b"this is not a database " * 100)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="not a usable database"):
+        Database(path, readonly)
+    assert path.read_bytes() == before
+
+
+def test_an_interrupted_creation_is_taken_up(tmp_path: Path) -> None:
+    (tmp_path / "hive.db").touch()
+    db = Database(tmp_path / "hive.db")
+    assert enqueue(db).state is JobState.QUEUED
+    db.close()
+
+
+def test_an_interrupted_creation_reads_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "hive.db").touch()
+    cli = HiveCli(tmp_path, tmp_path)
+    assert cli.ok("list", "--json").json() == []
+    assert cli.ok("queue", "list", "--json").json() == []
+
+
+# Many at once
+
+
+def test_eight_processes_open_a_new_database_at_once(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from hive.db import Database; Database(Path(sys.argv[1]))"
+    many = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "hive.db")]) for _ in range(8)]
+    assert [process.wait(60) for process in many] == [0] * 8
+
+
+def test_eight_writers_two_hundred_transactions_each_no_error(tmp_path: Path) -> None:
+    """Each reads what is there and writes one more: none may be lost, none refused."""
+    path = tmp_path / "hive.db"
+    db = Database(path)
+    job = enqueue(db)
+    program = """
+import sys
+from pathlib import Path
+from hive.db import Database
+db = Database(Path(sys.argv[1]))
+for _ in range(200):
+    with db.write():
+        seen = db.connection.execute("SELECT charged FROM jobs").fetchone()["charged"]
+        db.connection.execute("UPDATE jobs SET charged = ?", (seen + 1,))
+"""
+    many = [subprocess.Popen([sys.executable, "-c", program, str(path)]) for _ in range(8)]
+    assert [process.wait(120) for process in many] == [0] * 8
+    assert queue.get(db, job.id).charged == 1600
+    db.close()
+
+
+def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
+    writer = Database(tmp_path / "hive.db")
+    enqueue(writer)
+    with writer.write():
+        writer.connection.execute("UPDATE jobs SET charged = 7")
+        if db_module.journal_mode(writer.path) == "wal":
+            reader = Database(tmp_path / "hive.db", readonly=True)
+            assert queue.get(reader, 1).charged == 0
+            reader.close()
+    writer.close()
+
+
+def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.write():
+        db.run("jobs.event", job_id=1, attempt=0, now=0.0, event="x", detail=str(1 // 0))
+    with pytest.raises(db_module.Error), db.write():
+        db.run("jobs.insert_need", job_id=1, needs_id=2)  # no such jobs: the foreign key holds
+    assert enqueue(db).id == 1
+
+
+def test_a_change_by_another_process_is_noticed(db: Database) -> None:
+    seen = db.version_seen()
+    other = Database(db.path)
+    enqueue(other)
+    other.close()
+    assert db.version_seen() != seen
+
+
+# Where nobody may write
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount("tmpfs", folder, "-o", "size=1m")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@as_root
+def test_on_a_full_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_path: Path) -> None:
+    cli = HiveCli(full_disk / "hive", tmp_path)
+    cli.paths.create()
+    db = Database(cli.paths.database)
+    enqueue(db)
+    db.close()
+    filler = full_disk / "filler"
+    with open(filler, "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 512)
+    assert cli.ok("list", "--json").json() == []
+    assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
+    cli.ok("queue", "status")
+    refused = cli("queue", "cancel", "1")
+    assert refused.code in (1, 4), refused
+    assert "Traceback" not in refused.err
+    assert "free space" in refused.err or "make room" in refused.err
+    filler.unlink()
+    cli.ok("queue", "cancel", "1")
+    assert cli.job(1).state is JobState.CANCELLED
+
+
+@as_root
+def test_on_a_read_only_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_path: Path) -> None:
+    cli = HiveCli(full_disk / "hive", tmp_path)
+    cli.paths.create()
+    db = Database(cli.paths.database)
+    enqueue(db)
+    db.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(full_disk)], check=True)
+    assert cli.ok("list", "--json").json() == []
+    assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
+    cli.ok("queue", "status")
+    refused = cli("queue", "cancel", "1")
+    assert refused.code == 1, refused
+    assert "Traceback" not in refused.err
+    assert refused.err.startswith("error: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_in_a_folder_without_permission(tmp_path: Path) -> None:
+    db = Database(tmp_path / "hive.db")
+    enqueue(db)
+    db.close()
+    tmp_path.chmod(0o500)
+    try:
+        assert HiveCli(tmp_path, Path("/")).ok("queue", "list", "-q").out == "1\n"
+    finally:
+        tmp_path.chmod(0o700)
+
+
+# Which journal
+
+
+def test_wal_only_where_the_library_has_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, safe in (
+        ((3, 40, 1), False),
+        ((3, 44, 5), False),
+        ((3, 44, 6), True),
+        ((3, 45, 9), False),
+        ((3, 50, 7), True),
+        ((3, 51, 2), False),
+        ((3, 51, 3), True),
+        ((3, 53, 0), True),
+    ):
+        monkeypatch.setattr("hive.db.sqlite3.sqlite_version_info", version)
+        assert db_module.wal_is_safe() is safe, version
+
+
+def test_remote_file_systems_get_no_wal() -> None:
+    assert db_module.is_local(Path("/proc/self"))
+    assert all(f"{kind}4".startswith(db_module.REMOTE_FILE_SYSTEMS) for kind in ("nfs", "fuse.sshfs", "9p", "cifs"))
+
+
+def test_every_query_is_valid_sql(db: Database) -> None:
+    """Also those that no test happens to run."""
+    for file in ("jobs", "packages"):
+        for name in db_module._queries(file):
+            db.connection.execute(f"EXPLAIN {db_module.query(f'{file}.{name}')}", Everything())
+
+
+class Everything(dict[str, object]):
+    """A value for any name."""
+
+    def __missing__(self, name: str) -> object:
+        return 0
