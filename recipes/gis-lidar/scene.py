@@ -15,8 +15,11 @@ from .buildings import Part, church, free, hall, house, old_front, row_of_houses
 from .furniture import boats, boundary, car, clutter, fill_boxes, pole
 from .plants import draw_shape, fill_crowns, forest, scatter_trees, shrub, tree, undergrowth
 from .terrain import (
+    DITCH,
     carve,
     draw_bridge,
+    draw_canal,
+    draw_lake,
     draw_pond,
     draw_road,
     draw_terrain,
@@ -26,7 +29,7 @@ from .terrain import (
     profile,
     step_ground,
 )
-from .wires import draw_railway, power_line, service_drops, street_wires
+from .wires import draw_railway, mast, power_line, service_drops, street_wires
 from .world import BUILT, LEVEL_M, OUTSIDE, SHIFTED, TRAIN, Domain, Flora, Frame, Line, World, draw_line, fractal
 
 __all__ = ["SHIFTED", "TRAIN", "Domain", "build_world"]
@@ -59,6 +62,10 @@ def build_world(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN,
 
 def cross_country(rng: np.random.Generator, world: World, biome: str) -> None:
     """Rivers, roads, rails and ditches that run through the scene."""
+    if rng.random() < (0.2 if biome in ("river", "farmland") else 0.04):
+        draw_lake(rng, world)
+    if biome in ("town", "industry", "suburb") and rng.random() < 0.13:
+        draw_canal(rng, world)
     if biome == "river" or rng.random() < 0.12:
         river, half_width = draw_line(rng, world), rng.uniform(2, 30) if rng.random() < 0.8 else rng.uniform(30, 60)
         if rng.random() < 0.55:
@@ -67,11 +74,11 @@ def cross_country(rng: np.random.Generator, world: World, biome: str) -> None:
             draw_water(rng, world, river, half_width)
     if rng.random() < 0.12:
         draw_bridge(rng, world, draw_line(rng, world, straight=True), rng.uniform(4, 12), wet=False)
-    if rng.random() < 0.03:
+    if rng.random() < 0.05:
         draw_viaduct(rng, world)
     if rng.random() < 0.06:
         draw_railway(rng, world)
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         draw_pond(rng, world)
     if rng.random() < 0.12:  # dike, embankment, sunken road
         draw_road(rng, world, draw_line(rng, world), rng.uniform(1.5, 6), rng.uniform(-4, 5))
@@ -82,7 +89,7 @@ def cross_country(rng: np.random.Generator, world: World, biome: str) -> None:
             bed = profile(world, ditch, along, 30.0) - np.float32(rng.uniform(0.3, 1.5))
             wet = carve(world, ditch, rng.uniform(0.2, 1.5), bed, rng.uniform(0.5, 1.5), (along, across))
             if rng.random() < 0.4:
-                flood(world, wet)
+                flood(world, wet, DITCH)
 
 
 def open_country(rng: np.random.Generator, world: World, biome: str) -> None:
@@ -121,13 +128,16 @@ def finish(rng: np.random.Generator, world: World) -> None:
     if world.water.sum() > 2000 and rng.random() < 0.5:
         boats(rng, world)
     if rng.random() < world.domain.wires:
-        if rng.random() < 0.45:
+        if rng.random() < 0.55:
             power_line(rng, world, draw_line(rng, world, straight=True))
         else:
             for _ in range(rng.integers(1, 4)):
                 street_wires(rng, world, draw_line(rng, world, straight=True), rng.uniform(-4, 4))
             if rng.random() < 0.5:
                 service_drops(rng, world)
+    if rng.random() < 0.1:
+        for _ in range(rng.integers(1, 4)):
+            mast(rng, world, *rng.uniform(0, world.size_m, 2))
     if rng.random() < 0.3:  # wet or black ground
         world.keep[fractal(rng, len(world.terrain), 1.6) > rng.uniform(1, 2.5)] *= rng.uniform(0.1, 0.8)
 
@@ -250,6 +260,7 @@ def draw_block(rng: np.random.Generator, world: World, biome: str, frame: Frame,
         if rng.random() < 0.7:
             boundary(rng, world, *frame.at(-a, 0), *frame.at(a, 0))
         garden(rng, world, frame, a, b)
+        beds(rng, world, frame, a, b)
     elif kind == "slab":
         for _ in range(rng.integers(1, 4)):
             ha, hb = rng.uniform(8, min(a * 0.9, 35) + 0.1) if a > 9 else 8, rng.uniform(5, 9)
@@ -319,6 +330,18 @@ def yard(rng: np.random.Generator, world: World, frame: Frame, a: float, b: floa
         if rng.random() < 0.6:
             boundary(rng, world, *frame.at(u, -b), *frame.at(u, b))
     garden(rng, world, frame, a, b, 0.7)
+    beds(rng, world, frame, a, b)
+
+
+def beds(rng: np.random.Generator, world: World, frame: Frame, a: float, b: float) -> None:
+    """Flower beds, vegetables, brambles, ground cover: low plants of 0.2-2 m in patches of gardens."""
+    u, v = frame.local(world.x, world.y)
+    inside = (np.abs(u) < a) & (np.abs(v) < b) & (world.taken == 0)
+    if rng.random() < 0.3 or not inside.any():
+        return
+    where = inside & (fractal(rng, len(u), rng.uniform(0.7, 1.4)) > rng.uniform(0.5, 2.0))
+    world.low_height[where] = rng.uniform(0.3, 2.0)
+    world.low_cover[where] = rng.uniform(0.4, 1.0)
 
 
 def garden(
@@ -328,8 +351,25 @@ def garden(
         x, y = frame.at(rng.uniform(-a, a), rng.uniform(-b, b))
         if world.taken_at(x, y) & 7:
             continue
-        if rng.random() < 0.6:
+        pick = rng.random()
+        if pick < 0.5:
             shrub(rng, world, x, y)
+        elif pick < 0.62:  # clipped or evergreen: a smooth outline that few beams get into
+            h = rng.uniform(2.0, 11.0)
+            form, radius = int(rng.choice([0, 1, 2])), min(h * rng.uniform(0.15, 0.55), 3.5)
+            tree(
+                rng,
+                world,
+                x,
+                y,
+                h,
+                form,
+                rng.uniform(1.5, 4.0),
+                False,
+                radius,
+                rng.uniform(0, 0.3),
+                gaps=rng.uniform(0, 0.2),
+            )
         else:
             shape, bare = draw_shape(rng, world.flora)
             tree(

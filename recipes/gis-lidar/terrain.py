@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from .world import BRIDGE, COLUMN_M, FIRST_OTHER, MARGIN_M, OTHER, Floats, Frame, Line, World, draw_line, fractal
 
+OPEN_WATER, DITCH = 1, 2  # what is in world.water: level, and not to be built over; or what a road may fill
+
 STEEPNESS = {
     "town": 0.25,
     "suburb": 0.4,
@@ -74,7 +76,10 @@ def carve(
     """Lays a strip of given height (one, or per column) through the terrain, joined by banks. -> the strip (n, n)."""
     _, across = along_cross or line.local(world.x, world.y)
     beyond = np.maximum(np.abs(across) - half_width, 0) * bank
-    world.terrain[:] = np.clip(world.terrain, height - beyond, height + beyond)
+    carved = np.clip(world.terrain, height - beyond, height + beyond)
+    filled = (world.water == DITCH) & (np.abs(carved - world.terrain) > 0.02)  # what is built over a ditch: a culvert
+    world.water[filled] = 0
+    world.terrain[:] = np.where(world.water == OPEN_WATER, world.terrain, carved)  # water stays level
     return beyond == 0
 
 
@@ -87,6 +92,9 @@ def profile(world: World, line: Line, along: Floats, smooth_m: float) -> Floats:
     ix = np.clip(((px + MARGIN_M) / COLUMN_M).astype(int), 0, n - 1)
     iy = np.clip(((py + MARGIN_M) / COLUMN_M).astype(int), 0, n - 1)
     z = world.terrain[iy, ix].astype(np.float64)
+    dry = world.water[iy, ix] != OPEN_WATER
+    if dry.any() and not dry.all():  # a road keeps the height of the banks
+        z = np.interp(t, t[dry], z[dry])
     width = max(int(smooth_m / 2.0), 1)
     z = np.convolve(np.pad(z, width, mode="edge"), np.ones(2 * width + 1) / (2 * width + 1), mode="valid")
     return np.interp(along, t, z).astype(np.float32)
@@ -101,6 +109,8 @@ def draw_road(
     strip = carve(world, line, half_width, height, rng.uniform(0.4, 1.2), (along, across))
     world.low_height[strip] = rng.uniform(0.0, 0.02)
     world.taken[strip] |= 2
+    if (strip & (world.water == OPEN_WATER)).sum() > 30:
+        lay_deck(rng, world, across, height + np.float32(rng.uniform(0.3, 1.0)), half_width, over_water=True)
     return along, across, height
 
 
@@ -133,12 +143,38 @@ def draw_pond(rng: np.random.Generator, world: World) -> None:
     if inside.any():
         level = np.float32(np.percentile(world.terrain[inside], 10) - rng.uniform(0.1, 1.5))
         beyond = np.maximum(r - radius, 0) * rng.uniform(0.3, 2.0)
-        world.terrain[:] = np.clip(world.terrain, level - beyond, level + beyond)
+        pond = np.clip(world.terrain, level - beyond, level + beyond)
+        inside &= world.water == 0
+        world.terrain[:] = np.where(world.water == 0, pond, world.terrain)
         flood(world, inside)
 
 
-def flood(world: World, where: NDArray[np.bool_]) -> None:
-    world.water[where] = 1
+def draw_lake(rng: np.random.Generator, world: World) -> None:
+    """A lake, a basin or a wide river: level water on one side of a winding shore, up to most of the scene."""
+    n = len(world.terrain)
+    _, across = draw_line(rng, world).local(world.x, world.y)
+    off = across + rng.uniform(0, 8) * fractal(rng, n, 2.0) + rng.uniform(-30, 40)
+    inside = off > 0
+    if inside.mean() < 0.02:
+        return
+    level = np.float32(np.percentile(world.terrain, rng.uniform(1, 12)) - rng.uniform(0.1, 2.0))
+    beyond = np.maximum(-off, 0) * (12.0 if rng.random() < 0.3 else rng.uniform(0.1, 1.0))
+    world.terrain[:] = np.clip(world.terrain, level - beyond, level + beyond)
+    flood(world, inside)
+
+
+def draw_canal(rng: np.random.Generator, world: World) -> None:
+    """A town's canal or harbour basin: straight, between upright quays."""
+    line, half_width = draw_line(rng, world, straight=True), rng.uniform(4, 25)
+    _, across = line.local(world.x, world.y)
+    near = np.abs(across) < half_width + 5
+    if near.any():
+        level = np.float32(np.percentile(world.terrain[near], 5) - rng.uniform(0.6, 3.0))
+        flood(world, carve(world, line, half_width, level, 12.0))
+
+
+def flood(world: World, where: NDArray[np.bool_], kind: int = OPEN_WATER) -> None:
+    world.water[where] = kind
     world.taken[where] |= 4
     world.low_height[where] = 0
 
@@ -158,7 +194,7 @@ def level_ground(world: World, frame: Frame, a: float, share: float) -> None:
     if z.size == 0:
         return
     r = np.maximum(np.abs(world.x[rows, cols] - frame.x), np.abs(world.y[rows, cols] - frame.y))
-    weight = np.clip(1 - (r - a) / (0.5 * a + 2), 0, 1) * share
+    weight = np.clip(1 - (r - a) / (0.5 * a + 2), 0, 1) * share * (world.water[rows, cols] == 0)
     z += (weight * (z.mean() - z)).astype(np.float32)
 
 
@@ -183,12 +219,22 @@ def draw_bridge(rng: np.random.Generator, world: World, over: Line, gap_half_wid
     world.taken[np.abs(across) < half_width + 1] |= 2
 
 
-def lay_deck(rng: np.random.Generator, world: World, across: Floats, deck: Floats, half_width: float) -> None:
+def lay_deck(
+    rng: np.random.Generator,
+    world: World,
+    across: Floats,
+    deck: Floats,
+    half_width: float,
+    over_water: bool = False,
+) -> None:
     """A slab wherever the ground lies well below the deck's height, with parapets or railings. across, deck: (n, n)."""
     up = np.repeat(np.repeat(deck, 2, 0), 2, 1)
     off = np.repeat(np.repeat(np.abs(across), 2, 0), 2, 1)
     ground = np.repeat(np.repeat(world.terrain, 2, 0), 2, 1)
     is_deck = (off < half_width) & (ground < up - rng.uniform(0.5, 1.0)) & (world.kind == 0)
+    if over_water:
+        wet = np.repeat(np.repeat(world.water == OPEN_WATER, 2, 0), 2, 1)
+        is_deck &= wet
     thickness = rng.uniform(0.3, 1.6)
     world.top[is_deck], world.base[is_deck], world.kind[is_deck] = up[is_deck], up[is_deck] - thickness, BRIDGE
     world.passing[is_deck] = 0

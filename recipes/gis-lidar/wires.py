@@ -27,7 +27,7 @@ def power_line(rng: np.random.Generator, world: World, line: Line) -> None:
     span = rng.uniform(120, 320)
     arms = rng.integers(1, 4)
     reach = rng.uniform(2.5, 7.0)
-    start = rng.uniform(0, span)
+    start = rng.uniform(0, span) if rng.random() < 0.4 else rng.uniform(-0.4, 0.4) * world.size_m  # a tower in view
     lattice = rng.random() < 0.75
     stations = [start + k * span for k in range(-3, 3)]
     feet = [tuple(float(q[0]) for q in line.points(np.array([s], np.float32))) for s in stations]
@@ -62,6 +62,20 @@ def power_line(rng: np.random.Generator, world: World, line: Line) -> None:
         for z in levels:
             for off in np.arange(-reach, reach, 0.5):
                 world.boxes.append((x - s * off, y + c * off, z + 0.5, z + 1.2, 0.3, value))
+
+
+def mast(rng: np.random.Generator, world: World, x: float, y: float) -> None:
+    """A tower without wires: for radio, floodlights or wind; lattice or tube."""
+    if world.taken_at(x, y) & 7:
+        return
+    height, foot = rng.uniform(12, 55), rng.uniform(0.4, 2.0)
+    value = FIRST_TOWER + int(rng.integers(6, 31))
+    for z in np.arange(0, height, 1.0):
+        half = max(foot * (1 - z / height), 0.3)
+        for side in ((-1, -1), (-1, 1), (1, -1), (1, 1)) if half > 0.8 else ((0, 0),):
+            world.boxes.append((x + side[0] * half, y + side[1] * half, z, z + 1.0, min(half, 0.5), value))
+    for z in rng.uniform(0.6, 1.0, rng.integers(0, 4)) * height:  # dishes, platforms
+        world.boxes.append((x, y, z, z + 1.0, rng.uniform(0.8, 2.0), value))
 
 
 def street_wires(rng: np.random.Generator, world: World, line: Line, offset: float) -> None:
