@@ -13,6 +13,7 @@ from hive.model import Job, Limits
 from hive.paths import Home
 from hive.runners.base import Mount, Order, Runner, outside, work_path
 
+PASSED_ON = ("HIVE_CHECKPOINT_S",)  # how often to checkpoint: nothing that changes a result
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -125,7 +126,9 @@ def _environment_mounts(folders: tuple[str, ...]) -> list[Mount]:
 def _environment(runner: Runner, cache: Mount, threads: int) -> dict[str, str]:
     """Variables that must stand before the interpreter starts. The hash seed is fixed: sets iterate alike each time."""
     place = runner.place(cache)
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {
+        **passed_on,
         **{name: str(threads) for name in THREAD_VARIABLES},
         "PYTHONHASHSEED": "0",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",

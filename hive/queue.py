@@ -231,6 +231,11 @@ def running(db: Database) -> list[Job]:
     return [job_of(row) for row in db.all("jobs.running")]
 
 
+def given_up(db: Database, limit: int = 100) -> list[Job]:
+    """The newest cancelled jobs that had begun."""
+    return [job_of(row) for row in db.all("jobs.given_up", limit=limit)]
+
+
 def waiting(db: Database, limit: int = 1000) -> list[Job]:
     return [job_of(row) for row in db.all("jobs.waiting", limit=limit)]
 

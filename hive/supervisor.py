@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -59,7 +61,7 @@ class Supervisor:
         self.max_runners = max_runners
         self.machine_cpus = machine_cpus
         self.say = say
-        self.running: dict[int, Running] = {}
+        self.running: dict[tuple[int, int], Running] = {}  # by job and attempt
         self.draining = False
 
     def run(self) -> None:
@@ -92,6 +94,9 @@ class Supervisor:
             handle = attempts[-1].handle
             self.say(f"job {job.id} attempt {job.attempt}: found running, adopted")
             self._watch(job, runner, handle, folder)
+        for job in queue.given_up(self.db):
+            with suppress(HiveError):  # a backend that is gone has nothing to stop
+                self._end_runner(job, job.attempt, GRACE_S)
 
     @cached_property
     def store(self) -> Store:
@@ -129,6 +134,8 @@ class Supervisor:
             runner = self.choose(job.work.runner)
             isolation = runner.isolation()
             refuse_untrusted(job, isolation)
+            for earlier in range(1, job.attempt):
+                self._end_runner(job, earlier, 0)  # cancelled and tried again at once: one at a time may checkpoint
             order = orders.build_order(self.home, job, runner, self._dependencies(job))
             handle = runner.start(order)
         except (HiveError, OSError) as error:
@@ -138,6 +145,19 @@ class Supervisor:
         self.say(f"job {job.id} attempt {job.attempt}: {job.name} {job.version} started by {runner.name}, {handle}")
         queue.record_start(self.db, job, runner.name, str(isolation), handle)
         self._watch(job, runner, handle, order.folder)
+
+    def _end_runner(self, job: Job, attempt: int, grace_s: float) -> None:
+        """Stop the runner of an attempt that was given up, if it lives; without grace, see it gone."""
+        folder, runner = self.home.attempt(job.id, attempt), self.choose(job.work.runner)
+        if not runner.alive(folder, ""):
+            return
+        self.say(f"job {job.id} attempt {attempt}: was given up, stopped")
+        runner.stop(folder, "", grace_s)
+        deadline = time.monotonic() + GRACE_S
+        while not grace_s and runner.alive(folder, ""):
+            if time.monotonic() > deadline:
+                raise HiveError(f"attempt {attempt} of job {job.id} does not end")
+            time.sleep(0.01)
 
     def _dependencies(self, job: Job) -> dict[str, Path]:
         found = {}
@@ -149,7 +169,7 @@ class Supervisor:
         return found
 
     def _watch(self, job: Job, runner: Runner, handle: str, folder: Path) -> None:
-        self.running[job.id] = Running(job, runner, handle, folder)
+        self.running[job.id, job.attempt] = Running(job, runner, handle, folder)
 
     def wait(self) -> None:
         """Sleep until a runner ends, or until it is time to look around."""
@@ -170,7 +190,7 @@ class Supervisor:
                     live.stopping = True
                     live.runner.stop(live.folder, live.handle, GRACE_S)
                 continue
-            del self.running[live.job.id]
+            del self.running[live.job.id, live.job.attempt]
             if live.waiting_on is not None:
                 os.close(live.waiting_on)
             self.finish(live)

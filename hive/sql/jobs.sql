@@ -69,6 +69,10 @@ SELECT * FROM jobs WHERE id = :job_id;
 -- name: running
 SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
 
+-- name: given_up
+-- Cancelled after their runner had begun, which may still be at work if no supervisor was there to stop it.
+SELECT * FROM jobs WHERE state = 'cancelled' AND attempt > 0 ORDER BY finished_at DESC LIMIT :limit;
+
 -- name: waiting
 SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority, id LIMIT :limit;
 

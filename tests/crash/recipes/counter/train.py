@@ -1,0 +1,17 @@
+"""The global generator is part of the state: a resume that forgets it ends with another sum."""
+
+import json
+import random
+import time
+
+
+def train(run):
+    state = run.resume() or {"step": 0, "total": 0.0}
+    run.phase("train", total=run.params.steps)
+    while state["step"] < run.params.steps:
+        state = {"step": state["step"] + 1, "total": state["total"] + random.random()}
+        run.progress(state["step"])
+        run.checkpoint(state["step"], lambda state=state: state)
+        time.sleep(run.params.pause_ms / 1000)
+    run.report("total", state["total"])
+    (run.out / "weights.json").write_text(json.dumps(state))
