@@ -52,6 +52,12 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.descriptor, text.encode())
 
+    def hang_up(self) -> None:
+        """Close the terminal, as a lost connection does: the kernel sends SIGHUP to what runs on it."""
+        os.close(self.descriptor)
+        self.descriptor = -1
+        self.process.wait(DEADLINE_S)
+
     def wait(self) -> int:
         """Read to the end; the exit code."""
         self.read_until()
@@ -77,9 +83,11 @@ def on_terminal(hive: HiveCli, *arguments: str, **environment: str) -> Iterator[
         preexec_fn=control,
     )
     os.close(theirs)
+    terminal = Terminal(process, ours)
     try:
-        yield Terminal(process, ours)
+        yield terminal
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        if terminal.descriptor >= 0:
+            os.close(ours)

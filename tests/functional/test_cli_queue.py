@@ -34,7 +34,7 @@ def test_cancel_ends_the_run_and_retry_queues_it_again(hive: HiveCli) -> None:
     hive.until_running()
     assert "job 1 (hangs) is cancelled" in hive.ok("queue", "cancel", "1").err
     for shim in until(hive.shims, "the shim is there"):
-        kill(shim)  # this recipe does not listen; that the supervisor ends it after its grace is tested elsewhere
+        kill(shim)  # this recipe does not listen
     assert hive.job().state == "cancelled"
     again = hive("queue", "cancel", "1")
     assert again.code == 1 and "it was cancelled already" in again.err
@@ -119,3 +119,22 @@ def test_logs_of_what_was_never_built(hive: HiveCli) -> None:
     assert never.code == 1 and "tiny was never built here" in never.err and "hive install tiny" in never.err
     assert "did you mean tiny?" in hive("logs", "tyny").err
     assert hive("logs", "7").code == 1
+
+
+def test_logs_follow_into_the_next_attempt(hive: HiveCli) -> None:
+    hive.ok(*SLOW)
+    hive.until_running()
+    following = hive.start("logs", "-f", "1")
+    for shim in until(hive.shims, "the shim is there"):
+        kill(shim)  # an infrastructure failure: tried again
+    job = hive.until_over()
+    following.communicate(timeout=60)
+    assert (job.state, job.attempt) == ("succeeded", 2) and following.returncode == 0
+
+
+def test_cancel_ends_a_run_that_does_not_listen(hive: HiveCli) -> None:
+    hive.ok(*HUNG)
+    hive.until_running()
+    hive.ok("queue", "cancel", "1")
+    until(lambda: not hive.shims() and not hive.supervisors(), "the run has ended and the supervisor left", 60)
+    assert hive.job().state == "cancelled"

@@ -37,6 +37,7 @@ def test_closed_terminal_does_not_end_the_build(hive: HiveCli) -> None:
     with on_terminal(hive, *SLOW) as terminal:
         terminal.read_until("queued as job 1")
         hive.until_running()
+        terminal.hang_up()
     assert hive.until_over().state == "succeeded" and hive.job().attempt == 1
 
 
