@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .plants import draw_shape, tree
 from .terrain import level_ground, step_ground
 from .world import BUILDING, CELL_M, COLUMN_M, FIRST_BUILDING, MARGIN_M, Domain, Floats, Frame, World
 
@@ -278,6 +279,34 @@ def roof_clutter(rng: np.random.Generator, parts: list[Part], amount: float) -> 
     return clutter
 
 
+def trees_beside(
+    rng: np.random.Generator, world: World, frame: Frame, a: float, b: float, top: float, count: float
+) -> None:
+    """Trees as high as the roof, a step from the wall: crowns that touch and overhang it."""
+    for _ in range(rng.poisson(count)):
+        gap = rng.uniform(0.5, 3.0)
+        u, v = rng.uniform(-1, 1) * a, rng.choice([-1, 1]) * (b + gap)
+        if rng.random() < a / (a + b) * 0.4:
+            u, v = rng.choice([-1, 1]) * (a + gap), rng.uniform(-1, 1) * b
+        x, y = frame.at(u, v)
+        if world.taken_at(x, y) & 7:
+            continue
+        height = max(top * rng.uniform(0.5, 1.5), 2.5)
+        shape, bare = draw_shape(rng, world.flora)
+        dense = 1.0 if rng.random() < 0.6 else rng.uniform(1.0, 3.0)
+        tree(
+            rng,
+            world,
+            x,
+            y,
+            height,
+            shape,
+            world.flora.extinction * dense,
+            bare,
+            min(height * rng.uniform(0.2, 0.45), 6.0),
+        )
+
+
 def balconies(rng: np.random.Generator, world: World, frame: Frame, a: float, b: float, eaves: float) -> None:
     """Rows of balconies on one long side, a storey apart: porous, class building."""
     side = rng.choice([-1, 1]) * (b + 0.6)
@@ -364,6 +393,7 @@ def house(rng: np.random.Generator, world: World, frame: Frame, style: str = "ho
     stamp_building(world, frame, parts + roof_clutter(rng, parts, 1.0), dark=draw_dark(rng), rough=draw_rough(rng))
     if rng.random() < 0.3:
         masts(rng, world, frame, parts[:1])
+    trees_beside(rng, world, frame, a, b, eaves + b * 0.6, 0.5)
     return True
 
 
@@ -432,6 +462,7 @@ def row_of_houses(rng: np.random.Generator, world: World, frame: Frame, half_len
     )
     if rng.random() < 0.4:
         masts(rng, world, frame, parts)
+    trees_beside(rng, world, frame, half_length, b + 2, eaves + b * 0.6, half_length / 20)
     if style == "urban" and rng.random() < 0.4:
         balconies(rng, world, frame, half_length, b, eaves)
 
@@ -586,6 +617,7 @@ def slab(rng: np.random.Generator, world: World, frame: Frame, a: float, b: floa
         ]
         turned = frame.moved(*rng.uniform(-0.6, 0.6, 2) * a, rng.uniform(0.3, 1.2))
         stamp_building(world, turned, wing)
+    trees_beside(rng, world, frame, a, b, min(eaves, 18.0), a / 12)
     if rng.random() < 0.5 and not parts[0].round:
         balconies(rng, world, frame, a, b, eaves)
 

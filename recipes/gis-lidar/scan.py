@@ -104,7 +104,7 @@ def draw_flight(rng: np.random.Generator, domain: Domain, max_density: float) ->
         stretch=float(np.exp(rng.uniform(-0.7, 1.1))),
         beam_m=float(np.clip(flying_height * rng.uniform(0.00012, 0.0004), 0.06, 0.45)),
         detect=float(np.exp(rng.uniform(*np.log(domain.detect)))),
-        dead_m=rng.uniform(0.5, 3.0),
+        dead_m=float(np.exp(rng.uniform(np.log(0.4), np.log(2.5)))),
         most_returns=int(rng.choice([1, 2, 3, 4, 5, 7, 15], p=[0.03, 0.07, 0.1, 0.2, 0.3, 0.2, 0.1])),
         range_noise_m=noise if rng.random() < 0.95 else rng.uniform(0.05, 0.15),
         strip_offset_m=max(rng.uniform(-0.02, 0.045), 0.0),

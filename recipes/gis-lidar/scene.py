@@ -72,7 +72,7 @@ def cross_country(rng: np.random.Generator, world: World, biome: str) -> None:
             draw_bridge(rng, world, river, half_width, wet=True)
         else:
             draw_water(rng, world, river, half_width)
-    if rng.random() < 0.12:
+    if rng.random() < 0.08:
         draw_bridge(rng, world, draw_line(rng, world, straight=True), rng.uniform(4, 12), wet=False)
     if rng.random() < 0.05:
         draw_viaduct(rng, world)
@@ -339,7 +339,8 @@ def beds(rng: np.random.Generator, world: World, frame: Frame, a: float, b: floa
     inside = (np.abs(u) < a) & (np.abs(v) < b) & (world.taken == 0)
     if rng.random() < 0.3 or not inside.any():
         return
-    where = inside & (fractal(rng, len(u), rng.uniform(0.7, 1.4)) > rng.uniform(0.5, 2.0))
+    patch = np.roll(world.patches(rng), rng.integers(0, len(u), 2), (0, 1))
+    where = inside & (patch > rng.uniform(0.5, 2.0))
     world.low_height[where] = rng.uniform(0.3, 2.0)
     world.low_cover[where] = rng.uniform(0.4, 1.0)
 

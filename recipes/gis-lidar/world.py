@@ -149,7 +149,14 @@ class World:
         axis = (np.arange(columns, dtype=np.float32) + 0.5) * COLUMN_M - MARGIN_M
         self.x, self.y = np.meshgrid(axis, axis)
         self.town_mix: NDArray[np.float64] = np.full(8, 0.125)  # shares of the kinds of blocks of a town
+        self.patch: Floats | None = None
         self.porous: Bytes = np.zeros((1, 1, 1), np.uint8)
+
+    def patches(self, rng: np.random.Generator) -> Floats:
+        """One fractal for all small patches of the scene: roll it to draw from it. -> (n, n)."""
+        if self.patch is None:
+            self.patch = fractal(rng, len(self.terrain), rng.uniform(0.7, 1.4))
+        return self.patch
 
     def ground_at(self, x: float, y: float) -> float:
         n = len(self.terrain)
