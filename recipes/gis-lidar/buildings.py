@@ -420,9 +420,13 @@ def row_of_houses(rng: np.random.Generator, world: World, frame: Frame, half_len
     unit = rng.uniform(4.5, 9.0)
     vary = 0.0 if rng.random() < 0.5 else rng.uniform(0.2, 2.5)
     parts: list[Part] = []
+    flooded = False  # a river or canal runs through the row
     edges = np.arange(-half_length, half_length - unit * 0.7, unit)
     for start in edges:
         u = start + unit / 2
+        if world.wet_at(*frame.at(u, 0)):
+            flooded = True
+            continue
         e = eaves + (vary * rng.uniform(-1, 1) if vary else 0)
         if vary and style == "urban" and rng.random() < 0.4:
             form, pitch = draw_roof(rng, world.domain, style, b)
@@ -456,7 +460,11 @@ def row_of_houses(rng: np.random.Generator, world: World, frame: Frame, half_len
             )
     if not parts:
         return
-    joined = [Part(0, 0, half_length, b, eaves, form, pitch)] if not vary and form in ("gable", "flat", "shed") else []
+    joined = (
+        [Part(0, 0, half_length, b, eaves, form, pitch)]
+        if not vary and not flooded and form in ("gable", "flat", "shed")
+        else []
+    )
     stamp_building(
         world, frame, parts + joined + roof_clutter(rng, parts, 0.8), dark=draw_dark(rng), rough=draw_rough(rng)
     )
@@ -549,7 +557,7 @@ def old_front(
         t = (u + w) / half_length
         ahead, turn = bend * (1 - t * t), -2 * bend * t / half_length
         house_frame = frame.moved(u + w, ahead + rng.choice([0.0, 0.0, 0.3, -0.4]), float(np.arctan(turn)))
-        if rng.random() < 0.96:
+        if rng.random() < 0.96 and not world.wet_at(house_frame.x, house_frame.y):
             old_house(rng, world, house_frame, w, max(storeys * (1 + vary * rng.uniform(-1, 1)), 1.0))
         if bend == 0.0 and rng.random() < 0.02:
             u += rng.uniform(1, 4)  # an alley

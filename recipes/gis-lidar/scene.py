@@ -62,7 +62,7 @@ def build_world(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN,
 
 def cross_country(rng: np.random.Generator, world: World, biome: str) -> None:
     """Rivers, roads, rails and ditches that run through the scene."""
-    if rng.random() < (0.2 if biome in ("river", "farmland") else 0.04):
+    if rng.random() < (0.2 if biome in ("river", "farmland") else 0.03):
         draw_lake(rng, world)
     if biome in ("town", "industry", "suburb") and rng.random() < 0.13:
         draw_canal(rng, world)
@@ -135,7 +135,7 @@ def finish(rng: np.random.Generator, world: World) -> None:
                 street_wires(rng, world, draw_line(rng, world, straight=True), rng.uniform(-4, 4))
             if rng.random() < 0.5:
                 service_drops(rng, world)
-    if rng.random() < 0.1:
+    if rng.random() < 0.15:
         for _ in range(rng.integers(1, 4)):
             mast(rng, world, *rng.uniform(0, world.size_m, 2))
     if rng.random() < 0.3:  # wet or black ground

@@ -47,7 +47,7 @@ def power_line(rng: np.random.Generator, world: World, line: Line) -> None:
                 ((xa - s * off, ya + c * off, ga + z), (xb - s * off, yb + c * off, gb + z)),
                 span**2 / 8 / rng.uniform(600, 1500),
             )
-    value = FIRST_TOWER + (rng.integers(4, 20) if lattice else 30)
+    value = FIRST_TOWER + (rng.integers(7, 28) if lattice else 31)
     for x, y in feet:
         if world.taken_at(x, y) == OUTSIDE:
             continue
@@ -105,7 +105,7 @@ def draw_railway(rng: np.random.Generator, world: World) -> None:
     half_width = 2.0 * tracks + 1.5
     _, across, _ = draw_road(rng, world, line, half_width, rng.uniform(-2, 3))
     rails = np.abs(np.mod(across + 2.0 * tracks, 4.0) - 2.0) < 0.9
-    world.terrain[(np.abs(across) < 2.0 * tracks) & rails] += np.float32(0.15)
+    world.terrain[(np.abs(across) < 2.0 * tracks) & rails & (world.water == 0)] += np.float32(0.15)
     if rng.random() < 0.75:
         span = rng.uniform(45, 65)
         stations = np.arange(-world.extent_m, world.extent_m, span, dtype=np.float32)

@@ -45,13 +45,13 @@ class Domain:
 
     biomes: dict[str, float] = field(
         default_factory=lambda: {
-            "town": 0.2,
+            "town": 0.22,
             "suburb": 0.22,
             "village": 0.12,
             "industry": 0.09,
-            "forest": 0.17,
-            "farmland": 0.08,
-            "river": 0.08,
+            "forest": 0.15,
+            "farmland": 0.06,
+            "river": 0.1,
             "hills": 0.04,
         }
     )
@@ -59,7 +59,7 @@ class Domain:
     roof_pitch_deg: tuple[float, float] = (12.0, 55.0)
     crown_extinction: tuple[float, float] = (0.25, 2.5)  # 1/m in leaf; bare crowns take a quarter of it
     leaf_off: float = 0.4
-    wires: float = 0.3
+    wires: float = 0.38
     range_noise_m: tuple[float, float] = (0.005, 0.04)
     flying_height_m: tuple[float, float] = (300.0, 3000.0)
     half_scan_deg: tuple[float, float] = (8.0, 30.0)
@@ -71,19 +71,19 @@ TRAIN = Domain()
 SHIFTED = Domain(
     biomes={
         "town": 0.12,
-        "suburb": 0.16,
+        "suburb": 0.14,
         "village": 0.2,
         "industry": 0.12,
         "forest": 0.16,
         "farmland": 0.08,
-        "river": 0.1,
+        "river": 0.12,
         "hills": 0.06,
     },
     steepest_deg=38.0,
     roof_pitch_deg=(8.0, 60.0),
     crown_extinction=(0.2, 3.0),
     leaf_off=0.5,
-    wires=0.4,
+    wires=0.48,
     range_noise_m=(0.012, 0.07),
     flying_height_m=(250.0, 2200.0),
     half_scan_deg=(12.0, 34.0),
@@ -168,6 +168,10 @@ class World:
         n = len(self.terrain)
         ix, iy = int((x + MARGIN_M) / COLUMN_M), int((y + MARGIN_M) / COLUMN_M)
         return int(self.taken[iy, ix]) if 0 <= ix < n and 0 <= iy < n and x > -MARGIN_M and y > -MARGIN_M else 255
+
+    def wet_at(self, x: float, y: float) -> bool:
+        taken = self.taken_at(x, y)
+        return taken != OUTSIDE and bool(taken & WET)
 
     def window(self, x: float, y: float, reach: float, step: float) -> tuple[slice, slice]:
         n = round(self.extent_m / step)
