@@ -8,6 +8,7 @@ import importlib.machinery
 import importlib.util
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -98,10 +99,10 @@ def run_model(
             if failure is not None or result is None:
                 raise _error(recipe.name, folder, failure)
             written = out / target.name
-            if not written.exists():
+            if not os.path.lexists(written):
                 raise HiveError(f"{recipe.name} wrote no {target.name}", "its recipe did not do what it promised")
-            for path in sorted(out.iterdir()):
-                _put(path, target.parent / path.name)
+            _refuse_all_but_plain_files(recipe.name, written)
+            _put(written, target)  # that and nothing else: whatever lies beside it was not asked for
             return RunOutcome(
                 package=package,
                 inputs=tuple(map(str, paths)),
@@ -226,6 +227,13 @@ def _temporary_folder(parent: Path) -> Any:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_all_but_plain_files(name: str, written: Path) -> None:
+    """Raises HiveError if a run's output is or holds a link or a device: it would lead out of the user's folder."""
+    for path in [written, *written.rglob("*")] if written.is_dir() and not written.is_symlink() else [written]:
+        if not stat.S_ISREG(path.lstat().st_mode) and not (path.is_dir() and not path.is_symlink()):
+            raise HiveError(f"{name} wrote {path.name}, which is no plain file", "its output was thrown away")
 
 
 def _put(source: Path, target: Path) -> None:

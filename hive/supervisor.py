@@ -89,7 +89,11 @@ class Supervisor:
         """Find again what an interrupted supervisor had started."""
         for job in queue.running(self.db):
             attempts = queue.attempts(self.db, job.id)
-            runner = self.choose(attempts[-1].runner or job.work.runner)
+            try:
+                runner = self.choose(attempts[-1].runner or job.work.runner)
+            except HiveError as error:  # its backend is gone, and the attempt with it
+                self._end(job, Failure("infrastructure", error.message, error.why, error.hint))
+                continue
             folder = self.home.attempt(job.id, job.attempt)
             handle = attempts[-1].handle
             self.say(f"job {job.id} attempt {job.attempt}: found running, adopted")

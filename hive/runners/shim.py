@@ -140,7 +140,7 @@ class _Watch:
         log.close()
         code = os.waitstatus_to_exitcode(status)
         return Ending(
-            exit_code=code if code < 128 else 128 - code,  # bwrap reports 128 + signal
+            exit_code=code if code <= 128 else 128 - code,  # bwrap reports 128 + signal
             reason=self.reason,
             wall_s=round(time.monotonic() - self.started, 3),
             cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
