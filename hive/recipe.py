@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from hive_runner.frozen import replace
-
-from hive.config import parse_bytes, parse_duration_s
+from hive.config import parse_flag
 from hive.errors import RequestError
 from hive.model import Gate, Limits, Param, Profile, Recipe, RunInterface, digest_of
+from hive.tables import Table
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
 GATE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*")
-TABLES = {"recipe", "requirements", "limits", "params", "profiles", "run", "data", "depends"}
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Shapes only, so that a search need not import what understands them.
+_CLAUSE = r"(~=|===?|!=|<=|>=|<|>)\s*[\w.*+!-]+"
+VERSIONS = re.compile(rf"{_CLAUSE}(\s*,\s*{_CLAUSE})*")
+REQUIREMENT = re.compile(rf"[A-Za-z0-9][\w.-]*(\[[\w., -]+\])?\s*({VERSIONS.pattern}|@\s*\S+)?\s*(;.*)?")
+DEPENDENCY = re.compile(rf"{NAME.pattern}(\s*@\s*\d\S*|\s*{VERSIONS.pattern})?")
 
 
 class RecipeError(RequestError):
@@ -36,93 +41,118 @@ def read_recipe(folder: Path, source: str) -> Recipe:
     except (OSError, ValueError) as error:
         raise RecipeError(f"{file} cannot be read", str(error)) from error
     try:
-        return _recipe(document, folder, source)
-    except RecipeError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise RecipeError(f"{file} is not a valid recipe", why) from error
+        return _recipe(Table("", document), folder, source)
+    except ValueError as error:
+        raise RecipeError(f"{file} is not a valid recipe", str(error)) from error
 
 
-def _recipe(document: dict[str, Any], folder: Path, source: str) -> Recipe:
-    if unknown := sorted(set(document) - TABLES):
-        raise ValueError(f"unknown table [{unknown[0]}]")
-    about = document["recipe"]
-    if not NAME.fullmatch(about["name"]):
-        raise ValueError(f"name {about['name']!r} must be lower-case letters, digits, '.', '_' and '-'")
-    if not VERSION.fullmatch(about["version"]):
-        raise ValueError(f"version {about['version']!r} is not like 1.2.0")
-    limits = _limits(document.get("limits", {}))
-    params = tuple(_param(name, table) for name, table in document.get("params", {}).items())
-    profiles = {
-        name: Profile(
-            name=name,
-            real=bool(table.get("real", True)),
-            params=dict(table.get("params", {})),
-            gates=tuple(parse_gate(text) for text in table.get("gates", [])),
-            wall_s=parse_duration_s(table["wall"]) if "wall" in table else None,
-            expected_s=parse_duration_s(table["expected"]) if "expected" in table else None,
-        )
-        for name, table in document.get("profiles", {"standard": {}}).items()
-    }
-    if "standard" not in profiles:
-        raise ValueError("there is no [profiles.standard]")
-    for profile in profiles.values():
-        if stray := sorted(set(profile.params) - {param.name for param in params}):
-            raise ValueError(f"profile {profile.name} sets {stray[0]!r}, which [params] does not declare")
-    run = document.get("run", {})
-    requirements = document.get("requirements", {})
-    return Recipe(
-        name=about["name"],
-        version=about["version"],
-        summary=about["summary"],
-        licence=about["licence"],
+def _recipe(document: Table, folder: Path, source: str) -> Recipe:
+    about, needs = document.table("recipe"), document.table("requirements")
+    depends, run, data = document.table("depends"), document.table("run"), document.table("data")
+    params = tuple(_param(name, table) for name, table in document.table("params").tables().items())
+    user_data = data.table("user")
+    recipe = Recipe(
+        name=_like(NAME, about.text("name"), "a name: lower-case letters, digits, '.', '_' and '-'"),
+        version=_like(VERSION, about.text("version"), "a version such as 1.2.0"),
+        summary=about.text("summary"),
+        licence=about.text("licence"),
         path=folder,
         source=source,
         digest=digest_recipe(folder),
-        task=about.get("task", ""),
-        keywords=tuple(about.get("keywords", ())),
-        python=requirements.get("python", ""),
-        requirements=tuple(requirements.get("packages", ())),
-        depends=tuple(document.get("depends", {}).get("packages", ())),
-        limits=limits,
-        params=params,
-        profiles=profiles,
-        run=RunInterface(
-            inputs=tuple(run.get("inputs", ())),
-            output=run.get("output", ""),
-            outputs=tuple(run.get("outputs", ())),
-            input_help=run.get("input_help", ""),
-            options=tuple(_param(name, table) for name, table in run.get("options", {}).items()),
+        task=about.text("task", ""),
+        keywords=about.texts("keywords"),
+        python=_like(VERSIONS, needs.text("python", ""), "a range of versions such as >=3.11", empty=True),
+        requirements=tuple(
+            _like(REQUIREMENT, text, "a requirement such as torch>=2.6") for text in needs.texts("packages")
         ),
-        data_help=document.get("data", {}).get("user", {}).get("help", ""),
+        depends=tuple(_like(DEPENDENCY, text, "a model such as base>=1") for text in depends.texts("packages")),
+        limits=_limits(document.table("limits")),
+        params=params,
+        profiles=_profiles(document.table("profiles"), params),
+        run=RunInterface(
+            inputs=tuple(_suffix(text) for text in run.texts("inputs")),
+            output=_suffix(run.text("output", "")),
+            outputs=tuple(_suffix(text) for text in run.texts("outputs")),
+            input_help=run.text("input_help", ""),
+            options=tuple(_param(name, table) for name, table in run.table("options").tables().items()),
+        ),
+        data_help=user_data.text("help", "") if user_data.values else "",
     )
+    for table in (document, about, needs, depends, run, data, user_data):
+        table.end()
+    return recipe
 
 
-def _limits(table: dict[str, Any]) -> Limits:
+def _limits(table: Table) -> Limits:
     default = Limits()
-    return replace(
-        default,
-        cpus=int(table.get("cpus", default.cpus)),
-        threads=int(table.get("threads", default.threads)),
-        memory_bytes=parse_bytes(table.get("memory", default.memory_bytes)),
-        disk_bytes=parse_bytes(table.get("disk", default.disk_bytes)),
-        wall_s=parse_duration_s(table.get("wall", default.wall_s)),
-        heartbeat_s=parse_duration_s(table.get("heartbeat", default.heartbeat_s)),
-        pids=int(table.get("pids", default.pids)),
-        network=bool(table.get("network", False)),
+    limits = Limits(
+        cpus=table.count("cpus", default.cpus),
+        threads=table.count("threads", default.threads),
+        memory_bytes=table.size_bytes("memory", default.memory_bytes),
+        disk_bytes=table.size_bytes("disk", default.disk_bytes),
+        wall_s=table.seconds("wall", default.wall_s),
+        heartbeat_s=table.seconds("heartbeat", default.heartbeat_s),
+        pids=table.count("pids", default.pids),
+        network=table.flag("network", default.network),
     )
+    table.end()
+    return limits
 
 
-def _param(name: str, table: dict[str, Any]) -> Param:
-    return Param(
+def _profiles(table: Table, params: tuple[Param, ...]) -> dict[str, Profile]:
+    profiles = {name: _profile(name, each, params) for name, each in table.tables().items()}
+    if profiles and "standard" not in profiles:
+        raise ValueError("there is no [profiles.standard]")
+    return profiles or {"standard": Profile("standard")}
+
+
+def _profile(name: str, table: Table, params: tuple[Param, ...]) -> Profile:
+    known = {param.name: param for param in params}
+    chosen = table.table("params")
+    if stray := sorted(set(chosen.values) - set(known)):
+        raise ValueError(f"{chosen.name} sets {stray[0]!r}, which [params] does not declare")
+    profile = Profile(
         name=name,
-        default=table["default"],
-        help=table.get("help", ""),
-        minimum=table.get("minimum"),
-        maximum=table.get("maximum"),
-        choices=tuple(table.get("choices", ())),
+        real=table.flag("real", True),
+        params={each: checked(known[each], value) for each, value in chosen.values.items()},
+        gates=tuple(parse_gate(text) for text in table.texts("gates")),
+        wall_s=table.optional_seconds("wall"),
+        expected_s=table.optional_seconds("expected"),
     )
+    table.end()
+    return profile
+
+
+def _param(name: str, table: Table) -> Param:
+    if not IDENTIFIER.fullmatch(name):
+        raise ValueError(f"{table.name} is not a name in Python, by which the recipe could ask for it")
+    default, choices = table.required("default"), table.value("choices", [])
+    if not isinstance(default, str | bool | int | float):
+        raise ValueError(f"{table.name} default = {default!r}: neither a number nor a text nor a flag")
+    if not isinstance(choices, list):
+        raise ValueError(f"{table.name} choices = {choices!r}: not a list")
+    bounds = {key: table.value(key) for key in ("minimum", "maximum")}
+    for key, bound in bounds.items():
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+            raise ValueError(f"{table.name} {key} = {bound!r}: not a number")
+        if bound is not None and isinstance(default, str | bool):
+            raise ValueError(f"{table.name} has a {key}, and its default {default!r} is not a number")
+    param = Param(name, default, table.text("help", ""), bounds["minimum"], bounds["maximum"], tuple(choices))
+    table.end()
+    checked(param, default)
+    return param
+
+
+def _like(shape: re.Pattern[str], text: str, wanted: str, empty: bool = False) -> str:
+    if not shape.fullmatch(text) and not (empty and not text):
+        raise ValueError(f"{text!r} is not {wanted}")
+    return text
+
+
+def _suffix(text: str) -> str:
+    if text and not text.startswith("."):
+        raise ValueError(f"[run] names {text!r}, which is not a suffix such as .laz")
+    return text
 
 
 def parse_gate(text: str) -> Gate:
@@ -133,29 +163,36 @@ def parse_gate(text: str) -> Gate:
     return Gate(match[1], match[2], float(match[3]))
 
 
+def checked(param: Param, value: Any) -> Any:
+    """`value` in the parameter's own type, if the parameter may have it. Raises ValueError saying why not."""
+    if isinstance(param.default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not type(param.default) or (isinstance(value, float) and not math.isfinite(value)):
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        raise ValueError(f"{param.name} = {value!r}: expected {words[type(param.default)]}")
+    if param.choices and value not in param.choices:
+        raise ValueError(f"{param.name} = {value!r}: choose from {', '.join(map(str, param.choices))}")
+    if param.minimum is not None and not value >= param.minimum:
+        raise ValueError(f"{param.name} = {value!r}: at least {param.minimum:g}")
+    if param.maximum is not None and not value <= param.maximum:
+        raise ValueError(f"{param.name} = {value!r}: at most {param.maximum:g}")
+    return value
+
+
 def parse_value(param: Param, text: str) -> Any:
     """A command line's text as the parameter's own type, checked against its range. Raises RequestError."""
     value: Any = text
-    try:
+    with contextlib.suppress(ValueError):  # what cannot be read stays a text, which `checked` refuses
         if isinstance(param.default, bool):
-            if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
-                raise ValueError("expected true or false")
-            value = text.lower() in ("true", "yes", "1")
-        elif isinstance(param.default, int):
-            value = int(text)
-        elif isinstance(param.default, float):
-            value = float(text)
-        if param.choices and value not in param.choices:
-            raise ValueError(f"choose from {', '.join(map(str, param.choices))}")
-        if param.minimum is not None and not value >= param.minimum:
-            raise ValueError(f"at least {param.minimum:g}")
-        if param.maximum is not None and not value <= param.maximum:
-            raise ValueError(f"at most {param.maximum:g}")
+            value = parse_flag(text or "?")
+        elif isinstance(param.default, int | float):
+            value = type(param.default)(text)
+    try:
+        return checked(param, value)
     except ValueError as error:
-        raise RequestError(
-            f"{param.name} cannot be {text!r}", str(error), f"default {param.default}: {param.help}"
-        ) from error
-    return value
+        why = str(error).partition(": ")[2]
+        hint = f"default {param.default}" + (f": {param.help}" if param.help else "")
+        raise RequestError(f"{param.name} cannot be {text!r}", why, hint) from error
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from hive_cli import REPOSITORY
 ROWS = (
     "errors suggest",
     "states model",
-    "paths config data",
+    "paths config data tables",
     "db",
     "recipe index lockfile environments",
     "resolve gates plan",
@@ -142,10 +142,8 @@ def test_what_both_share_is_standard_library_only(name: str) -> None:
 
 def test_list_starts_without_what_it_does_not_need(tmp_path: Path) -> None:
     """What `hive list` imports in the end, whatever the source text looks like."""
-    program = (
-        "import sys, hive.cli\n"
-        "hive.cli.app.main(['list', '-q'], standalone_mode=False)\n"
-        "print(*sys.modules)"
-    )
+    program = "import sys, hive.cli\nhive.cli.app.main(['list', '-q'], standalone_mode=False)\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert not {"torch", "numpy", "rich", "dataclasses", "subprocess", "hive.supervisor", "packaging"} & set(done.stdout.split())
+    assert not {"torch", "numpy", "rich", "dataclasses", "subprocess", "hive.supervisor", "packaging"} & set(
+        done.stdout.split()
+    )
