@@ -31,7 +31,7 @@ CODE_TO_CLASS[18] = CLASSES.index(7)  # high noise
 CROP_CELLS = 144
 CROP_POINTS = 4096
 RARE_SHARE = 0.6  # of the crops are placed for the sake of one class
-VIEWS = 6  # crops cut from one scene: half of the scan as it is, half of it thinned to a lower density
+VIEWS = 8  # crops cut from one scene: half of the scan as it is, half of it thinned to a lower density
 TERRAIN_LIMIT_M = 30.0
 
 

@@ -31,7 +31,7 @@ THIN_VOXEL_M = 0.29  # one point a voxel: a surface keeps at most 12 points/m2, 
 COARSE_VOXEL = 0.7  # the outer neighbourhood is thinned again, to voxels of this many inner radii
 STRIDE = 16  # the U-Net halves the grid four times
 POINT_CHANNELS = 40
-GRID_CHANNELS = 30
+GRID_CHANNELS = 36
 
 # Compiled once a process; kept on disk only where somebody names a folder for it (a recipe's own folder is read-only).
 kernel: Any = numba.njit(nogil=True, error_model="numpy", cache=bool(os.environ.get("NUMBA_CACHE_DIR")))
@@ -566,7 +566,9 @@ def describe(
 
 
 def _grid(cloud: F64, rn: U8, nr: U8, local: F32, ground: F64, wide_ground: F64, place: Layout) -> F32:
-    """(GRID_CHANNELS, H, W): 24 pillar channels, mask, slopes, difference of the grounds, its curvature, cell size."""
+    """(GRID_CHANNELS, H, W): 24 pillar channels, mask, slopes, difference of the grounds, curvature, cell size,
+    levelness, relative density.
+    """
     row = (cloud[:, 1] / place.cell_m).astype(np.float32)
     column = (cloud[:, 0] / place.cell_m).astype(np.float32)
     height = (cloud[:, 2] - bilinear(ground, row, column)).astype(np.float32)
@@ -578,6 +580,19 @@ def _grid(cloud: F64, rn: U8, nr: U8, local: F32, ground: F64, wide_ground: F64,
     grid[27] = np.arcsinh(ground - wide_ground)
     grid[28] = np.arcsinh(ground - ndimage.uniform_filter(ground, round(20.0 / place.cell_m), mode="nearest"))
     grid[29] = np.log2(place.cell_m)
+    # how level the ground is, on the scale of centimetres: water is told from a field by it
+    ten, forty = round(10.0 / place.cell_m) | 1, round(40.0 / place.cell_m) | 1
+    mean = ndimage.uniform_filter(ground, ten, mode="nearest")
+    variance = ndimage.uniform_filter(ground**2, ten, mode="nearest") - mean**2
+    grid[30] = 0.5 * np.log(1e-4 + np.maximum(variance, 0.0)) + 2.0
+    grid[31] = np.arcsinh(np.hypot(*np.gradient(mean, place.cell_m)) / 0.02)
+    grid[32] = np.arcsinh(ground - ndimage.minimum_filter(ground, forty, mode="nearest"))
+    grid[33] = np.arcsinh((ground - mean) / 0.05)
+    # how many points there are beside the block's average, near and far: echoes that never came back
+    count = np.expm1(grid[0])
+    seen = max(float(count.mean()), 1e-3)
+    for k, reach in ((34, 3), (35, ten)):
+        grid[k] = np.log(0.1 + ndimage.uniform_filter(count, reach, mode="nearest") / seen)
     return grid
 
 

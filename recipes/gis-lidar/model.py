@@ -1,6 +1,6 @@
 """The network: a U-Net over pillars, which corrects the ground estimate, and a small point head on top of it.
 
-    grid (B, 30, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
+    grid (B, 36, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
     point: 32 features where it stands (bilinear) + 40 local features + 6 of its height above the corrected terrain
            --MLP--> 9 class logits
 
@@ -71,12 +71,18 @@ class PillarNet(nn.Module):
         self.stem_norm = Norm(widths[0])
         pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
+        self.down_norms = nn.ModuleList(Norm(coarse) for _, coarse in pairs)
         self.encoders = nn.ModuleList(Block(coarse) for _, coarse in pairs)
         self.ups = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
         self.fuses = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
+        self.fuse_norms = nn.ModuleList(Norm(fine) for fine, _ in pairs)
         self.decoders = nn.ModuleList(Block(fine) for fine, _ in pairs)
         self.out_norm = Norm(widths[0])
         self.offset = nn.Conv2d(widths[0], 1, 1)
+        for layer in self.modules():  # keep the signal's size: torch's own start shrinks it by 0.6 a layer
+            if isinstance(layer, nn.Conv2d) and layer.weight.any():
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+                nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.offset.weight)
         self.head = nn.Sequential(
             nn.Linear(widths[0] + POINT_CHANNELS + HEIGHT_CHANNELS, hidden), nn.LayerNorm(hidden), nn.SiLU(),
@@ -85,16 +91,16 @@ class PillarNet(nn.Module):
         )  # fmt: skip
 
     def look(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """grid: (B, 30, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
+        """grid: (B, 36, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
         x = grid.contiguous(memory_format=torch.channels_last)
         x = functional.silu(self.stem_norm(self.stem(x)))
         skips = []
-        for down, encoder in zip(self.downs, self.encoders, strict=True):
+        for down, norm, encoder in zip(self.downs, self.down_norms, self.encoders, strict=True):
             skips.append(x)
-            x = encoder(down(x))
+            x = encoder(functional.silu(norm(down(x))))
         for level in reversed(range(len(self.ups))):
             x = functional.interpolate(self.ups[level](x), scale_factor=2, mode="nearest")
-            x = self.fuses[level](torch.cat([x, skips[level]], dim=1))
+            x = functional.silu(self.fuse_norms[level](self.fuses[level](torch.cat([x, skips[level]], dim=1))))
             x = self.decoders[level](x)
         x = functional.silu(self.out_norm(x))
         offset = functional.conv2d(x.float(), self.offset.weight.float(), self.offset.bias.float())
