@@ -61,7 +61,7 @@ def cut_squares(source: Path, scratch: Path, class_map: str) -> Squares:
         raise InputError(
             f"{source} has too few labelled points",
             f"{len(squares)} squares of {SQUARE_M:.0f} m hold {FEWEST_POINTS} points or more",
-            "give more tiles; class codes other than ASPRS need --set class_map",
+            "give more tiles; class codes other than ASPRS need --param class_map=THEIRS=ASPRS",
         )
     held_out = squares[HELD_OUT_EVERY // 2 :: HELD_OUT_EVERY] or squares[-1:]
     return Squares(tuple(s for s in squares if s not in held_out), tuple(held_out))
