@@ -115,7 +115,7 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
     facts = manifest_facts(job.build, job.work.pins, job.work.real)
     stored = store.add({"": folder / "out", "recipe": Path(job.work.recipe_path)}, facts)
     attempt = queue.attempts(db, job.id)[-1]
-    automatic = any(e.event == "enqueue" and e.detail == "automatic" for e in queue.events(db, job.id))
+    automatic = queue.is_automatic(db, job.id)
     made = Artifact(
         digest=stored.digest,
         name=job.name,

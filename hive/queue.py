@@ -52,6 +52,7 @@ def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, a
     with db.write():
         for build, work in builds:
             key = build.key
+            detail = "automatic" if build.name in automatic else ""
             row = db.one("jobs.live_by_key", build_key=key)
             if row is None:
                 inserted = db.one(
@@ -70,11 +71,12 @@ def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, a
                 for needed in jobs:
                     if needed.name in build.dependencies:
                         db.run("jobs.insert_need", job_id=job_id, needs_id=needed.id)
-                detail = "automatic" if build.name in automatic else ""
                 db.run("jobs.event", job_id=job_id, attempt=0, now=now, event="enqueue", detail=detail)
                 row = db.one("jobs.by_id", job_id=job_id)
-            elif row["priority"] > priority:
-                db.run("jobs.reprioritise", job_id=row["id"], priority=priority)
+            else:
+                db.run("jobs.event", job_id=row["id"], attempt=row["attempt"], now=now, event="join", detail=detail)
+                if row["priority"] > priority:
+                    db.run("jobs.reprioritise", job_id=row["id"], priority=priority)
             assert row is not None
             jobs.append(job_of(row))
     return jobs
@@ -265,6 +267,12 @@ def totals(db: Database) -> dict[str, int]:
 
 def attempts(db: Database, job_id: int) -> list[Attempt]:
     return [Attempt(**row) for row in db.all("jobs.attempts", job_id=job_id)]
+
+
+def is_automatic(db: Database, job_id: int) -> bool:
+    """Whether nobody asked for it by name: neither who queued it nor who joined."""
+    asked = [event for event in events(db, job_id) if event.event in ("enqueue", "join")]
+    return all(event.detail == "automatic" for event in asked)
 
 
 def events(db: Database, job_id: int) -> list[JobEvent]:

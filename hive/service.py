@@ -196,13 +196,13 @@ class Hive:
         asked = {split_request(name)[0] for name in request.names}
         done: list[Package] = []
         for step in plan.steps:
-            if step.action == "reuse":
+            if step.action == "build":
+                continue
+            name = step.recipe.name
+            if step.action == "reuse" or (name in asked and installed.get(self.db, name).automatic):
                 with self.db.write():
-                    installed.install(
-                        self.db, step.recipe.name, step.recipe.version, step.artifact, step.recipe.name not in asked
-                    )
-            if step.action != "build":
-                done.append(installed.get(self.db, step.recipe.name))
+                    installed.install(self.db, name, step.recipe.version, step.artifact, name not in asked)
+            done.append(installed.get(self.db, name))
         builds = [
             (
                 step.build,

@@ -64,6 +64,17 @@ def test_another_seed_is_another_job(db: Database) -> None:
     assert enqueue(db).id != enqueue(db, seed=1).id
 
 
+def test_automatic_until_somebody_asks_for_it_by_name(db: Database) -> None:
+    job = enqueue(db)
+    assert not queue.is_automatic(db, job.id)
+    chain = [(build("base"), work()), (build("top", dependencies={"base": "k"}), work())]
+    base, top = queue.enqueue(db, chain, 1, {"base"})
+    assert queue.is_automatic(db, base.id)
+    assert not queue.is_automatic(db, top.id)
+    enqueue(db, "base")
+    assert not queue.is_automatic(db, base.id)
+
+
 def test_what_is_over_is_not_joined(db: Database) -> None:
     job = claimed(db)
     queue.apply(db, job, Event.FAIL, failure=BUG)

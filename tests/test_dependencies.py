@@ -1,0 +1,151 @@
+"""Models that need other models: built in order, found by the run, kept while needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hive_cli import HiveCli
+
+BASE = """
+[recipe]
+name = "base"
+version = "1.0.0"
+summary = "what another model starts from"
+licence = "MIT"
+[limits]
+cpus = 1
+disk = "10MiB"
+[params.fail]
+default = false
+[params.seconds]
+default = 0
+"""
+
+TRAIN_BASE = """
+import time
+
+def train(run):
+    time.sleep(run.params.seconds)
+    assert not run.params.fail, "asked to fail"
+    (run.out / "weights").write_text(str(run.seed))
+"""
+
+TOP = """
+[recipe]
+name = "top"
+version = "1.0.0"
+summary = "starts from base"
+licence = "MIT"
+[depends]
+packages = ["base>=1"]
+[limits]
+cpus = 1
+disk = "10MiB"
+"""
+
+TRAIN_TOP = """
+def train(run):
+    (run.out / "weights").write_text("on " + (run.deps["base"] / "weights").read_text())
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    for name, text, train in (("base", BASE, TRAIN_BASE), ("top", TOP, TRAIN_TOP)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "recipe.toml").write_text(text)
+        (folder / name / "train.py").write_text(train)
+    return folder
+
+
+def edit(source: Path, name: str, old: str, new: str) -> None:
+    recipe = source / name / "recipe.toml"
+    assert old in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace(old, new))
+
+
+@pytest.fixture
+def hive(hive: HiveCli, source: Path) -> HiveCli:
+    hive.environment["HIVE_SOURCES"] = str(source)
+    return hive
+
+
+def weights(hive: HiveCli, name: str) -> str:
+    folder = hive.service().details(name).folder
+    assert folder is not None
+    return (folder / "weights").read_text()
+
+
+def test_what_is_needed_is_built_first_and_given_to_the_run(hive: HiveCli) -> None:
+    hive.ok("install", "top")
+    assert weights(hive, "top") == "on 0"
+    assert [job.name for job in reversed(hive.service().jobs(10))] == ["base", "top"]
+    automatic = {package.name: package.automatic for package in hive.service().packages()}
+    assert automatic == {"base": True, "top": False}
+
+
+def test_asked_for_by_name_it_is_no_longer_automatic(hive: HiveCli) -> None:
+    hive.ok("install", "top")
+    hive.ok("install", "base")
+    assert not any(package.automatic for package in hive.service().packages())
+
+
+def test_what_is_installed_serves(hive: HiveCli) -> None:
+    hive.ok("install", "base", "--seed", "5")
+    hive.ok("install", "top")
+    assert weights(hive, "top") == "on 5"
+    assert len(hive.service().jobs(10)) == 2
+
+
+def test_another_base_is_another_build(hive: HiveCli) -> None:
+    hive.ok("install", "top")
+    first = hive.service().details("top").package
+    hive.ok("install", "base", "--seed", "5")
+    hive.ok("install", "--rebuild", "top")
+    second = hive.service().details("top").package
+    assert first is not None
+    assert second is not None
+    assert weights(hive, "top") == "on 5"
+    assert first.artifact != second.artifact
+
+
+def test_what_is_needed_is_not_removed(hive: HiveCli) -> None:
+    hive.ok("install", "top")
+    refused = hive("remove", "base")
+    assert refused.code == 1
+    assert "top needs it" in refused.err
+    hive.ok("remove", "base", "top")
+    assert hive.ok("list", "-q").out == ""
+
+
+def test_what_needs_a_failed_build_fails_and_names_it(hive: HiveCli, source: Path) -> None:
+    edit(source, "base", "default = false", "default = true")
+    failed = hive("install", "top")
+    assert failed.code == 3, failed
+    assert "asked to fail" in failed.err, "the reason, not only that something else failed"
+    jobs = {job.name: job for job in hive.service().jobs(10)}
+    assert {name: str(job.state) for name, job in jobs.items()} == {"base": "failed", "top": "failed"}
+    failure = jobs["top"].failure
+    assert failure is not None
+    assert f"base (job {jobs['base'].id}) failed" in failure.message
+    assert hive.ok("list", "-q").out == ""
+
+
+def test_a_whole_chain_can_be_tried_again(hive: HiveCli, source: Path) -> None:
+    edit(source, "base", "default = 0", "default = 2")
+    hive.ok("install", "--no-wait", "top")
+    hive.ok("queue", "cancel", "1")
+    assert hive.until_over(2).state == "failed"
+    hive.ok("queue", "retry", "1", "2")
+    assert hive.until_over(2).state == "succeeded"
+    assert weights(hive, "top") == "on 0"
+
+
+def test_a_range_that_no_source_meets(hive: HiveCli, source: Path) -> None:
+    edit(source, "top", "base>=1", "base>=2")
+    refused = hive("install", "top")
+    assert refused.code == 1
+    assert "top needs base >=2" in refused.err
+    assert not hive.service().jobs(10)
