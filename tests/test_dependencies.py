@@ -125,11 +125,10 @@ def test_what_needs_a_failed_build_fails_and_names_it(hive: HiveCli, source: Pat
     failed = hive("install", "top")
     assert failed.code == 3, failed
     assert "asked to fail" in failed.err, "the reason, not only that something else failed"
-    jobs = {job.name: job for job in hive.service().jobs(10)}
-    assert {name: str(job.state) for name, job in jobs.items()} == {"base": "failed", "top": "failed"}
-    failure = jobs["top"].failure
-    assert failure is not None
-    assert f"base (job {jobs['base'].id}) failed" in failure.message
+    base, top = hive.job(1), hive.until_over(2)
+    assert (base.name, base.state, top.name, top.state) == ("base", "failed", "top", "failed")
+    assert top.failure is not None
+    assert "base (job 1) failed" in top.failure.message
     assert hive.ok("list", "-q").out == ""
 
 
