@@ -6,8 +6,10 @@ import fcntl
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 
+from hive.errors import HiveError
 from hive.paths import Home
 
 _started: set[int] = set()  # pids of the supervisors that this process launched
@@ -39,14 +41,25 @@ def supervisor_runs(home: Home) -> bool:
         os.close(descriptor)
 
 
-def launch(home: Home) -> bool:
+def launch(home: Home, begin: Callable[[], None] = lambda: None) -> bool:
     """Make sure that a supervisor runs; True if this call started it.
 
     The lock is taken here and handed over by inheritance: at no moment is it free while a supervisor is on its way.
+    begin: what to do first, while the lock is held. Its errors are the supervisor's to meet again and to tell.
     """
     lock = take_supervisor_lock(home)
     if lock is None:
         return False
+    try:
+        with suppress(HiveError, OSError):
+            begin()
+    finally:
+        _spawn(home, lock)
+    return True
+
+
+def _spawn(home: Home, lock: int) -> None:
+    """Start a supervisor that gets the lock; this process lets go of it."""
     _collect_ended()
     program = "from hive.supervise import main; main()"
     log_flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -65,7 +78,6 @@ def launch(home: Home) -> bool:
         _started.add(pid)
     finally:
         os.close(lock)
-    return True
 
 
 def _collect_ended() -> None:

@@ -224,8 +224,16 @@ class Hive:
         if builds:
             automatic = {step.recipe.name for step in plan.builds} - asked
             jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic)
-            launch(self.home)
+            launch(self.home, self._begin)
         return Ticket(plan, tuple(jobs), tuple(done))
+
+    def _begin(self) -> None:
+        import threading
+
+        from hive.supervise import begin
+
+        if threading.active_count() == 1:
+            begin(self.home, self.settings, self.db)
 
     def remove(self, names: list[str]) -> list[Package]:
         """Remove packages, not their artifacts. Raises RequestError if one is not installed or is needed."""

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
+from typing import TextIO
 
 from hive import queue
-from hive.config import load_settings
+from hive.config import Settings, load_settings
 from hive.db import Database
 from hive.launch import take_supervisor_lock
 from hive.paths import Home
@@ -19,9 +21,26 @@ from hive.runners.base import Runner
 from hive.supervisor import Supervisor
 
 
-def say(text: str) -> None:
+def say(text: str, log: TextIO = sys.stdout) -> None:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    print(f"{stamp} [{os.getpid()}] {text}", flush=True)
+    print(f"{stamp} [{os.getpid()}] {text}", file=log, flush=True)
+
+
+def begin(home: Home, settings: Settings, db: Database) -> None:
+    """Start what fits from the process that launches the supervisor. It has everything loaded; and while the run
+    starts so does the supervisor, which adopts it.
+
+    For the holder of the supervisor's lock, and without threads, since it forks.
+    """
+    if queue.running(db):  # of a supervisor that was killed: to be adopted and counted first
+        return
+    with open(home.supervisor_log, "a") as log:
+        _supervisor(home, settings, db, partial(say, log=log)).start_what_fits()
+
+
+def _supervisor(home: Home, settings: Settings, db: Database, say: Callable[[str], None]) -> Supervisor:
+    runner: Callable[[str], Runner] = cache(partial(choose, home))
+    return Supervisor(home, db, runner, settings.max_runners, os.cpu_count() or 1, say)
 
 
 def main(argv: list[str] = sys.argv) -> None:
@@ -34,12 +53,8 @@ def main(argv: list[str] = sys.argv) -> None:
     settings = load_settings(home.root)
     db = Database(home.database)
 
-    @cache
-    def runner(wanted: str) -> Runner:
-        return choose(home, wanted)
-
     while lock is not None:
-        supervisor = Supervisor(home, db, runner, settings.max_runners, os.cpu_count() or 1, say)
+        supervisor = _supervisor(home, settings, db, say)
         signal.signal(signal.SIGTERM, supervisor.drain)
         supervisor.run()
         os.close(lock)

@@ -138,12 +138,13 @@ def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
     from hive.console import BuildDisplay, say
 
     with BuildDisplay(quiet, job.name) as display:
+        display.state(job)
         try:
             for update in hive.watch(job.id):
-                job = update.job
+                known, job = job, update.job
                 if update.event is not None:
                     display.event(update.event)
-                else:
+                elif (job.state, job.attempt) != (known.state, known.attempt):
                     display.state(job)
         except KeyboardInterrupt:
             display.close(finished=False)

@@ -50,6 +50,7 @@ def run(
     """
     try:
         os.setsid()
+        _name_process("hive-shim")  # it may be a fork of `hive install`, which somebody may want to kill
         _close_all_but(lock)
         ending = _Watch(argv, environment, folder, writable, limits, sandboxed, caller).wait()
         _end_the_rest()
@@ -59,6 +60,11 @@ def run(
         _record(folder, Ending(1, "infrastructure", 0.0, 0.0, 0, why))
     finally:
         os._exit(0)
+
+
+def _name_process(name: str) -> None:
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
 
 
 def _close_all_but(keep: int) -> None:

@@ -267,3 +267,23 @@ def test_sigterm_leaves_the_run_to_the_next_supervisor(hive: HiveCli, reference:
     assert digest(hive) == expected
     check_whole(hive)
     assert hive.job().attempt == 1
+
+
+# `hive install` holds the supervisor's lock while it starts the first run; the supervisor that it launches adopts it.
+BEGINNING = [
+    ("hive.queue:claim:before", 1),
+    ("hive.queue:claim:after", 2),
+    ("hive.orders:build_order:after", 2),
+    ("hive.runners.process:ProcessRunner.start:after", 1),
+    ("hive.queue:record_start:after", 1),
+    ("hive.launch:_spawn:before", 1),
+]
+
+
+@pytest.mark.parametrize(("point", "attempts"), BEGINNING)
+def test_command_line_that_starts_the_run(hive: HiveCli, reference: Reference, point: str, attempts: int) -> None:
+    assert dying(hive, point, "hive", "install", "counter") == -signal.SIGKILL
+    hive.ok("install", "counter")
+    assert digest(hive) == reference("counter")
+    check_whole(hive)
+    assert (hive.job().attempt, hive.job().charged) == (attempts, 0)
