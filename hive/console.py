@@ -101,6 +101,27 @@ def metrics_table(metrics: list[dict[str, Any]]) -> str:
     return table(("METRIC", "VALUE", "BASELINES", "MEASURED ON"), rows)
 
 
+class Pace:
+    """How long a phase has taken and will take, by the run's own clock: whoever attaches late reads its past at once."""
+
+    WINDOW_S = 120.0
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.seen: list[tuple[float, int]] = [(began, 0)]  # (at, step) of the last WINDOW_S
+
+    def words(self, event: RunEvent) -> str:
+        """Such as "4 min, eta 13 min"."""
+        self.seen.append((event.at, event.step))
+        while len(self.seen) > 2 and self.seen[1][0] < event.at - self.WINDOW_S:
+            self.seen.pop(0)
+        taken = duration(event.at - self.began)
+        (since, before), done = self.seen[0], event.step - self.seen[0][1]
+        if not event.total or done <= 0 or event.at - since < 1:
+            return taken
+        return f"{taken}, eta {duration((event.total - event.step) * (event.at - since) / done)}"
+
+
 class BuildDisplay:
     """Shows a job's run: a live bar on a terminal, a line a phase elsewhere, nothing when quiet."""
 
@@ -113,6 +134,7 @@ class BuildDisplay:
         self._told = False
         self._phase = ""
         self._phase_began = 0.0
+        self._pace = Pace(0.0)
         self._last: RunEvent | None = None
 
     def __enter__(self) -> BuildDisplay:
@@ -153,7 +175,7 @@ class BuildDisplay:
             return
         if event.phase != self._phase:
             self._end_phase(event.at)
-            self._phase, self._phase_began = event.phase, event.at
+            self._phase, self._phase_began, self._pace = event.phase, event.at, Pace(event.at)
             if not self.live:
                 self._line(f"{self.title}: {plain(event.phase)}" + (f" (of {event.total:,})" if event.total else ""))
         if event.kind == "progress":
@@ -164,28 +186,21 @@ class BuildDisplay:
     def _draw(self, event: RunEvent) -> None:
         if self._progress is None:
             from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                Progress,
-                SpinnerColumn,
-                TextColumn,
-                TimeElapsedColumn,
-                TimeRemainingColumn,
-            )
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
             self._progress = Progress(
                 SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
                 TextColumn("{task.fields[steps]}"), TextColumn("[cyan]{task.fields[figures]}"),
-                TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
-                console=Console(stderr=True), transient=True, speed_estimate_period=120,
+                TextColumn("{task.fields[times]}"), console=Console(stderr=True), transient=True,
             )  # fmt: skip
             self._progress.start()
         if self._task is None:
-            self._task = self._progress.add_task("", total=None, steps="", figures="")
+            self._task = self._progress.add_task("", total=None, steps="", figures="", times="")
         figures = " ".join(f"{plain(name)} {figure(value)}" for name, value in list(event.metrics.items())[:3])
         self._progress.update(
             self._task, description=f"{self.title} [bold]{plain(event.phase) or 'starting'}[/]", completed=event.step,
             total=event.total or None, steps=f"{event.step}/{event.total}" if event.total else "", figures=figures,
+            times=self._pace.words(event),
         )  # fmt: skip
 
     def _end_phase(self, at: float | None = None) -> None:
