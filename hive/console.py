@@ -102,7 +102,7 @@ def metrics_table(metrics: list[dict[str, Any]]) -> str:
 
 
 class Pace:
-    """How long a phase has taken and will take, by the run's own clock: whoever attaches late reads its past at once."""
+    """How long a phase has taken and will take, by the run's clock: whoever attaches late reads its past at once."""
 
     WINDOW_S = 120.0
 
@@ -116,7 +116,8 @@ class Pace:
         while len(self.seen) > 2 and self.seen[1][0] < event.at - self.WINDOW_S:
             self.seen.pop(0)
         taken = duration(event.at - self.began)
-        (since, before), done = self.seen[0], event.step - self.seen[0][1]
+        since, before = self.seen[0]
+        done = event.step - before
         if not event.total or done <= 0 or event.at - since < 1:
             return taken
         return f"{taken}, eta {duration((event.total - event.step) * (event.at - since) / done)}"
