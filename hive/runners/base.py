@@ -16,6 +16,7 @@ from hive.model import Isolation, Limits
 
 EXIT_FILE = "exit.json"
 LOG_FILE = "log.txt"
+OLD_LOG_FILE = "log.1.txt"  # the one before it, once it was full
 
 
 @frozen

@@ -22,7 +22,7 @@ from typing import IO
 from hive_runner.frozen import asdict
 
 from hive.model import Limits
-from hive.runners.base import EXIT_FILE, LOG_FILE, Ending
+from hive.runners.base import EXIT_FILE, LOG_FILE, OLD_LOG_FILE, Ending
 
 TICK_S = 0.2
 DISK_EVERY_S = 3.0
@@ -287,7 +287,7 @@ class _Log:
     def _rotate(self) -> None:
         self.file.close()
         with suppress(OSError):
-            os.replace(self.path, self.path.with_name("log.1.txt"))
+            os.replace(self.path, self.path.with_name(OLD_LOG_FILE))
         self.file, self.size = self._open(), 0
 
     def drain(self, pipe: int) -> bool:
