@@ -51,7 +51,8 @@ def install(
     What is installed already is left alone, what was built before is reused. Ctrl-C detaches; the build goes on.
     """
     from hive.config import parse_bytes, parse_duration_s
-    from hive.console import say
+    from hive.console import render_error, say
+    from hive.errors import HiveError
     from hive.plan import Choices
     from hive.service import Hive, InstallRequest
 
@@ -86,9 +87,17 @@ def install(
         for job in ticket.jobs:
             tell(f"{job.name}: job {job.id}, {job.state}. Follow it: hive logs -f {job.id}")
     elif ticket.jobs:
+        failures: list[HiveError] = []
         for job in ticket.jobs:
             finished.append(_follow(hive, job, quiet or as_json))
-            _tell_end(hive, finished[-1], tell)
+            try:
+                _tell_end(hive, finished[-1], tell)
+            except HiveError as error:  # the others go on building, and are followed too
+                failures.append(error)
+        for later in failures[1:]:
+            say(render_error(later))
+        if failures:
+            raise failures[0]
     if as_json:
         print_json(
             {

@@ -67,4 +67,5 @@ def lock(check: bool, path: str) -> None:
     if check:
         say(f"{path} is up to date: {Hive.check_lock(Path(path))} recipes")
     else:
-        say(f"locked {Hive.lock(Path(path))} recipes in {path}")
+        count = Hive.lock(Path(path))
+        say(f"locked {count} recipe{'s' * (count != 1)} in {path}")

@@ -291,3 +291,11 @@ def test_edit_of_the_recipe_during_the_build_does_not_reach_it(hive: HiveCli, tm
     assert hive.until_over().state == "succeeded"
     kept = hive.ok("install", "edited")
     assert "its recipe has changed since" in kept.err
+
+
+def test_a_failure_does_not_leave_the_others_unwatched(hive: HiveCli) -> None:
+    result = hive("install", "raises", "trivial")
+    assert result.code == 3, result
+    assert "raises was not installed" in result.err
+    assert "installed trivial" in result.err
+    assert "trivial" in hive.ok("list", "-q").out
