@@ -61,7 +61,7 @@ def launch(home: Home, begin: Callable[[], None] = lambda: None) -> bool:
 def _spawn(home: Home, lock: int) -> None:
     """Start a supervisor that gets the lock; this process lets go of it."""
     _collect_ended()
-    program = "from hive.supervise import main; main()"
+    program = "import os; from hive.supervise import main; main(); os._exit(0)"
     log_flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
         os.set_inheritable(lock, True)

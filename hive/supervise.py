@@ -61,6 +61,7 @@ def main(argv: list[str] = sys.argv) -> None:
         # Work may have arrived between the last look and the release. Whoever takes the lock now does it.
         again = not supervisor.draining and queue.next_due(db) is not None
         lock = take_supervisor_lock(home) if again else None
+    db.close()  # the last one out writes the log back into the database
 
 
 if __name__ == "__main__":
