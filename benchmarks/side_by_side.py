@@ -1,7 +1,8 @@
 """What the benchmarks share: a home of their own, rounds that interleave the contestants, and ratios with their spread.
 
 Machines are shared and noisy, so no absolute time proves anything. Each round runs every contestant once, in turn; a
-ratio is taken within its round, and the median over the rounds is the figure. The spread is from the 1st to the 9th tenth.
+ratio is taken within its round, and the median over the rounds is the figure. The spread runs from the 1st tenth of the
+rounds to the 9th.
 """
 
 from __future__ import annotations
