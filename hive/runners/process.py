@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from hive.errors import HiveError
@@ -210,11 +210,27 @@ def python_mounts(python: str) -> list[Mount]:
     return [Mount(prefix, str(prefix)) for prefix in seen]
 
 
+@cache
 def runner_package_mount() -> Mount:
     """The folder of hive_runner, on a path of its own."""
     import hive_runner
 
-    return Mount(Path(hive_runner.__path__[0]), "/runner/hive_runner")
+    folder = Path(hive_runner.__path__[0])
+    _compile(folder)
+    return Mount(folder, "/runner/hive_runner")
+
+
+def _compile(folder: Path) -> None:
+    """Give each module its bytecode, which not every installer does and no run can: to it the folder is read-only."""
+    for source in folder.glob("*.py"):
+        compiled = folder / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
+        with suppress(OSError):
+            if compiled.exists() and compiled.stat().st_mtime >= source.stat().st_mtime:
+                continue
+            if os.access(folder, os.W_OK):
+                import py_compile
+
+                py_compile.compile(str(source), str(compiled), quiet=2)
 
 
 def boot_id() -> str:
