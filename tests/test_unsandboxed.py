@@ -1,0 +1,45 @@
+"""Where nothing isolates a run, a recipe of an unknown hand is refused unless the user says otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hive_cli import HiveCli
+
+
+@pytest.fixture
+def hive(hive: HiveCli, tmp_path: Path) -> HiveCli:
+    """On a machine without bubblewrap."""
+    (tmp_path / "bin").mkdir()
+    hive.environment["PATH"] = str(tmp_path / "bin")
+    return hive
+
+
+def test_a_foreign_recipe_is_refused_with_the_reason_and_a_way_out(hive: HiveCli) -> None:
+    refused = hive("install", "trivial")
+    assert refused.code == 3, refused
+    assert "bubblewrap is not installed" in refused.err
+    assert "--allow-unsandboxed" in refused.err
+    assert hive.ok("list", "-q").out == ""
+    assert not (hive.paths.attempt(1, 1) / "log.txt").exists(), "it must not have been started"
+
+
+def test_the_user_may_accept_the_risk_and_it_stays_on_record(hive: HiveCli) -> None:
+    done = hive.ok("install", "--allow-unsandboxed", "trivial")
+    assert "no sandbox" in done.err
+    artifact = hive.service().details("trivial").artifact
+    assert artifact is not None
+    assert artifact.isolation.startswith("process: none (files no")
+
+
+def test_the_doctor_calls_it_a_problem(hive: HiveCli) -> None:
+    done = hive("doctor", "--json")
+    assert done.code == 1
+    [check] = [check for check in done.json() if check["name"] == "isolation"]
+    assert check["status"] == "problem"
+    assert "bubblewrap" in check["hint"]
+
+
+def test_a_plan_says_what_is_not_enforced(hive: HiveCli) -> None:
+    assert "isolation: none (files no" in hive.ok("install", "--dry-run", "trivial").err
