@@ -22,6 +22,9 @@ from .user_tiles import read_square
 # The network's classes by their ASPRS code; 5 stands for all vegetation, which is split by height afterwards.
 CLASSES = (2, 5, 6, 9, 14, 15, 17, 7, 1)
 NAMES = ("ground", "vegetation", "building", "water", "wire", "tower", "bridge", "noise", "other")
+# The simulator shows rare things far more often than the field does, and the loss weighs them up, so that the network
+# meets enough of them. Its answers are brought back to the field's frequencies by these, in logits.
+FIELD_BIAS = {"water": -2.0, "wire": -1.0, "bridge": -3.0, "other": -2.0}
 IGNORE = -1
 CODE_TO_CLASS = np.full(256, IGNORE, np.int64)
 CODE_TO_CLASS[list(CLASSES)] = range(len(CLASSES))

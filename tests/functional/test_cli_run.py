@@ -158,7 +158,7 @@ def test_load_after_another_install_is_the_new_model_with_its_own_code(hive: Hiv
     hive.ok("install", "changing")
     code = f"""
 import hive, pathlib, subprocess, sys
-print(hive.load("changing"))
+print(hive.load("changing"), flush=True)
 path = pathlib.Path({str(source / "changing" / "predict.py")!r})
 path.write_text(path.read_text().replace("return json.loads", "return 'new', json.loads"))
 subprocess.run([sys.executable, "-m", "hive", "install", "-q", "--rebuild", "changing"], check=True)
