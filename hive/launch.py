@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from hive import locks
 from hive.errors import HiveError
 from hive.paths import Home
 
@@ -17,28 +17,12 @@ _started: set[int] = set()  # pids of the supervisors that this process launched
 
 def take_supervisor_lock(home: Home) -> int | None:
     """The descriptor that holds the supervisor's lock, or None if another process holds it. The kernel frees it."""
-    descriptor = os.open(home.supervisor_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return descriptor
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+    return locks.take(home.supervisor_lock)
 
 
 def supervisor_runs(home: Home) -> bool:
     """Whether somebody holds the lock."""
-    try:
-        descriptor = os.open(home.supervisor_lock, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
+    return locks.is_held(home.supervisor_lock)
 
 
 def launch(home: Home, begin: Callable[[], None] = lambda: None) -> bool:

@@ -13,7 +13,7 @@ from hive_cli import REPOSITORY
 
 # Each module imports only from those before it, from left to right too.
 ROWS = (
-    "errors suggest",
+    "errors suggest locks",
     "states model",
     "paths config data tables",
     "db",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 
+from hive import locks
 from hive.errors import HiveError
 from hive.model import Isolation
 from hive.runners import shim
@@ -74,12 +74,10 @@ class ProcessRunner:
 
     def start(self, order: Order) -> str:
         """Fork the shim. The attempt's lock is taken before the fork, so a second start of it fails."""
-        lock = os.open(order.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = locks.take(order.folder / LOCK_FILE)
+        if lock is None:
+            raise HiveError(f"{order.folder} is being run already")
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise HiveError(f"{order.folder} is being run already") from error
             (order.folder / "scratch").mkdir(exist_ok=True)
             (order.folder / HANDLE_FILE).touch()
             sys.stdout.flush()
@@ -137,17 +135,7 @@ class ProcessRunner:
 
     def alive(self, folder: Path, handle: str) -> bool:
         """Whether somebody holds the attempt's lock."""
-        try:
-            descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return False
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
+        return locks.is_held(folder / LOCK_FILE)
 
     def wait_descriptor(self, handle: str) -> int | None:
         pid = self._pid(handle)
