@@ -95,10 +95,9 @@ def nix_build() -> Iterator[dict[str, Contestant]]:
             **{f"NIX_{name}_DIR": str(folder / part) for name, part in places.items()},
             "NIX_REMOTE": "local",
         }
-        settings = (
-            "sandbox-fallback = false\nbuild-users-group =\nsubstituters =\nsandbox-paths = /bin/sh /lib /lib64 /usr\n"
-        )
-        (folder / "conf" / "nix.conf").write_text("\n".join((*settings, seen, "")))
+        settings = ("sandbox-fallback = false", "build-users-group =", "substituters =")
+        seen_inside = "sandbox-paths = /bin/sh /lib /lib64 /usr"
+        (folder / "conf" / "nix.conf").write_text("\n".join((*settings, seen_inside, "")))
         (folder / "trivial.nix").write_text(DERIVATION)
 
         def run(sandbox: str) -> float:
