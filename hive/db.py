@@ -23,8 +23,8 @@ except ImportError:  # no wheel for this platform: the system's SQLite, and no W
     import sqlite3
 
 APPLICATION_ID = 0x68697665  # "hive"
-SCHEMA_VERSION = 1
-MIGRATIONS: dict[int, str] = {}  # from version -> file in sql/
+SCHEMA_VERSION = 2
+MIGRATIONS = {1: "migrate_1.sql"}  # from version -> file in sql/
 # The WAL-reset race is fixed from 3.51.3 on, and in these back-ports.
 WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 REMOTE_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster", "lustre", "afs")
@@ -121,6 +121,11 @@ class Database:
     def is_empty(self) -> bool:
         """Whether it has no tables yet: another process is making it at this moment."""
         return self._version() == 0
+
+    @property
+    def is_old(self) -> bool:
+        """Whether an older hive wrote it: queries need it migrated, which opening it for writing does."""
+        return 0 < self._version() < SCHEMA_VERSION
 
     def _version(self) -> int:
         return int(self.connection.execute("PRAGMA user_version").fetchone()["user_version"])

@@ -190,6 +190,7 @@ class Work:
     runner: str  # "auto" or a backend's name
     trusted: bool  # from the built-in source, or the user said so: may run where nothing isolates it
     real: bool
+    expected_s: float | None = None  # how long it took here before, else what its author measured
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Work:
@@ -226,6 +227,16 @@ class Job:
     @property
     def priority_name(self) -> str:
         return next(name for name, value in PRIORITIES.items() if value == self.priority)
+
+
+@frozen
+class QueueControl:
+    """What a person said about the queue as a whole. It stands until somebody says otherwise."""
+
+    hold: str = ""  # "paused" or "stopped": nothing more is started
+    target_runners: int | None = None  # None: as many as fit
+    keep_alive: bool = False  # the supervisor stays when nothing is left to do
+    shift: str = ""  # a supervisor leaves when it changes
 
 
 @frozen

@@ -114,7 +114,8 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
     folder = home.attempt(job.id, job.attempt)
     facts = manifest_facts(job.build, job.work.pins, job.work.real)
     stored = store.add({"": folder / "out", "recipe": Path(job.work.recipe_path)}, facts)
-    attempt = queue.attempts(db, job.id)[-1]
+    attempts = queue.attempts(db, job.id)
+    attempt, now = attempts[-1], time.time()
     automatic = queue.is_automatic(db, job.id)
     made = Artifact(
         digest=stored.digest,
@@ -128,7 +129,7 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
         metrics=metrics,
         pins=job.work.pins,
         isolation=f"{attempt.runner}: {attempt.isolation}",
-        wall_s=round(time.time() - (job.started_at or time.time()), 3),
+        wall_s=round(sum(max(0.0, (each.ended_at or now) - each.started_at) for each in attempts), 3),
     )
     with db.write():
         done = queue.change(db, job, Event.SUCCEED, artifact=stored.digest, **usage)

@@ -7,6 +7,7 @@ state and the attempt that it believes in. Nothing changed means that somebody e
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -16,8 +17,12 @@ from hive_runner.frozen import asdict
 from hive import states
 from hive.db import Database, Error
 from hive.errors import RequestError
-from hive.model import Attempt, Build, Failure, Job, JobEvent, Work
+from hive.model import PRIORITIES, Attempt, Build, Failure, Job, JobEvent, QueueControl, Work
 from hive.states import Event, JobState
+
+AGEING_S = 1800.0  # of waiting count as much as one priority more
+PATIENCE_S = 1800.0  # how long a large job lets smaller ones pass
+UNLIMITED = 1 << 62
 
 
 def job_of(row: dict[str, Any]) -> Job:
@@ -62,6 +67,7 @@ def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, a
                     build_key=key,
                     priority=priority,
                     cpus=work.limits.cpus,
+                    memory_bytes=work.limits.memory_bytes,
                     build=json.dumps(asdict(build)),
                     work=json.dumps(asdict(work)),
                     now=now,
@@ -76,17 +82,20 @@ def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, a
             else:
                 db.run("jobs.event", job_id=row["id"], attempt=row["attempt"], now=now, event="join", detail=detail)
                 if row["priority"] > priority:
-                    db.run("jobs.reprioritise", job_id=row["id"], priority=priority)
+                    row = db.one("jobs.reprioritise", job_id=row["id"], priority=priority) or row
             assert row is not None
             jobs.append(job_of(row))
     return jobs
 
 
-def claim(db: Database, free_cpus: int) -> Job | None:
+def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNLIMITED) -> Job | None:
     """Take the next job that may start and begin its attempt, or None."""
     now = time.time()
+    free = {"now": now, "free_cpus": free_cpus, "free_memory_bytes": free_memory_bytes}
     with db.write():
-        row = db.one("jobs.claim", now=now, free_cpus=free_cpus)
+        if db.one("jobs.passed_over", **free, patience_s=PATIENCE_S):
+            return None
+        row = db.one("jobs.claim", **free, ageing_s=AGEING_S)
         if row is None:
             return None
         job = job_of(row)
@@ -170,8 +179,8 @@ def fail_or_retry(db: Database, job: Job, failure: Failure, **usage: Any) -> Job
     counted = db.one("jobs.tries", job_id=job.id)
     tries = counted["tries"] if counted else 0
     spent = job.charged + charged >= states.MAX_CHARGED_ATTEMPTS or tries >= states.MAX_ATTEMPTS
-    if failure.kind in states.RETRIED_KINDS and not spent:
-        due = time.time() + states.retry_delay_s(tries)
+    if failure.kind in states.RETRIED_KINDS and (not spent or failure.kind == "stopped"):
+        due = time.time() + states.retry_delay_s(failure.kind, tries, random.random())
         return apply(db, job, Event.RETRY, failure=failure, charge=charged, not_before=due, **usage)
     return apply(db, job, Event.FAIL, failure=failure, charge=charged, **usage)
 
@@ -200,6 +209,11 @@ def cancel(db: Database, job_id: int) -> Job:
     return apply(db, job, Event.CANCEL, failure=failure) or cancel(db, job_id)
 
 
+def cancel_waiting(db: Database, job: Job) -> Job | None:
+    """Cancel a job that still waits; None if it does not."""
+    return apply(db, job, Event.CANCEL, failure=Failure("cancelled", "cancelled by the user"))
+
+
 def retry(db: Database, job_id: int) -> Job:
     """Queue a failed or cancelled job again, from its last checkpoint, with all its tries. Raises RequestError."""
     job = get(db, job_id)
@@ -214,6 +228,39 @@ def retry(db: Database, job_id: int) -> Job:
         raise RequestError(
             f"job {job_id} need not be tried again", f"job {live['id'] if live else '?'} is building the same thing"
         ) from error
+
+
+def move(db: Database, job_id: int, priority: int) -> Job:
+    """Give a waiting job another priority. Raises RequestError if it does not wait or is unknown."""
+    with db.write():
+        row = db.one("jobs.reprioritise", job_id=job_id, priority=priority)
+        if row is not None:
+            name = next(name for name, value in PRIORITIES.items() if value == priority)
+            db.run("jobs.event", job_id=job_id, attempt=row["attempt"], now=time.time(), event="move", detail=name)
+    if row is None:
+        raise RequestError(f"job {job_id} cannot be moved", f"it {_past(get(db, job_id).state)}, only waiting jobs can")
+    return job_of(row)
+
+
+def control(db: Database) -> QueueControl:
+    """What a person said about the queue as a whole."""
+    said = {row["name"]: json.loads(row["value"]) for row in db.all("jobs.control")}
+    return QueueControl(**said)
+
+
+def set_control(db: Database, **said: Any) -> QueueControl:
+    """Change fields of the control; it stands for every supervisor from now on."""
+    with db.write():
+        for name, value in said.items():
+            db.run("jobs.set_control", name=name, value=json.dumps(value))
+    return control(db)
+
+
+def expected_s(db: Database, build: Build) -> float | None:
+    """How long such a build takes here: the median of the newest ones. None before the first."""
+    rows = db.all("jobs.build_times", name=build.name, profile=build.profile, params=json.dumps(build.params))
+    times = sorted(row["wall_s"] for row in rows)
+    return float(times[len(times) // 2]) if times else None
 
 
 def _past(state: JobState) -> str:
@@ -239,7 +286,9 @@ def given_up(db: Database, limit: int = 100) -> list[Job]:
 
 
 def waiting(db: Database, limit: int = 1000) -> list[Job]:
-    return [job_of(row) for row in db.all("jobs.waiting", limit=limit)]
+    """Those that wait, in the order in which they would be claimed if all fitted; at most `limit`."""
+    jobs = [job_of(row) for row in db.all("jobs.waiting", limit=limit)]
+    return sorted(jobs, key=lambda job: (job.priority + job.created_at / AGEING_S, job.id))
 
 
 def newest(db: Database, limit: int) -> list[Job]:

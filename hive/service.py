@@ -11,13 +11,25 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hive_runner.frozen import frozen, replace
+from hive_runner.frozen import field, frozen, replace
 
 from hive import installed, queue
 from hive.config import Settings, load_settings
 from hive.db import Database
 from hive.errors import LockError, NoCapacity, RequestError
-from hive.model import PRIORITIES, Artifact, Attempt, Isolation, Job, JobEvent, Package, Plan, Recipe, Step
+from hive.model import (
+    PRIORITIES,
+    Artifact,
+    Attempt,
+    Isolation,
+    Job,
+    JobEvent,
+    Package,
+    Plan,
+    QueueControl,
+    Recipe,
+    Step,
+)
 from hive.paths import Home, default_home
 from hive.states import JobState
 from hive.suggest import did_you_mean
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
     from hive.store import Damage, Store
 
 Say = Callable[[str], None]
+GRACE_S = 10.0  # for a runner to save a checkpoint
 
 
 def _silent(text: str) -> None:
@@ -74,6 +87,18 @@ class QueueStatus:
     running: list[Job]
     waiting: list[Job]
     supervisor: bool
+    control: QueueControl = QueueControl()
+    reasons: dict[int, str] = field(default_factory=dict)  # why each waiting job waits
+    done_in_s: float | None = None  # until the queue is empty; None if that cannot be told
+
+
+@frozen
+class LiveRunner:
+    """One runner at work, named JOB.ATTEMPT."""
+
+    id: str
+    job: Job
+    attempt: Attempt
 
 
 @frozen
@@ -114,6 +139,8 @@ class Hive:
         if "db" in self.__dict__:
             return self.db
         found = Database(self.home.database, readonly=True) if self.home.database.exists() else None
+        if found and found.is_old:
+            return self.db
         return found if found and not found.is_empty else None
 
     @cached_property
@@ -182,7 +209,10 @@ class Hive:
             stored = stored if stored and self.store.has(stored.digest) else None
             step = step_of(self._limited(recipe, request), build, choices, self._machine(), stored)
             mounts = tuple(str(path) for path in environment.paths)
-            steps.append(replace(step, pins=environment.pins, python=environment.python, mounts=mounts))
+            expected_s = queue.expected_s(self.db, build) or step.expected_s
+            steps.append(
+                replace(step, pins=environment.pins, python=environment.python, mounts=mounts, expected_s=expected_s)
+            )
             keys[recipe.name] = build.key
         return Plan(tuple(steps))
 
@@ -216,6 +246,7 @@ class Hive:
                     runner=request.runner if request.runner != "auto" else self.settings.runner,
                     trusted=step.recipe.is_builtin or request.allow_unsandboxed,
                     real=step.recipe.profiles[step.build.profile].real,
+                    expected_s=step.expected_s,
                 ),
             )
             for step in plan.builds
@@ -224,7 +255,8 @@ class Hive:
         if builds:
             automatic = {step.recipe.name for step in plan.builds} - asked
             jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic)
-            launch(self.home, self._begin)
+            if not queue.control(self.db).hold:
+                launch(self.home, self._begin)
         return Ticket(plan, tuple(jobs), tuple(done))
 
     def _begin(self) -> None:
@@ -301,7 +333,29 @@ class Hive:
         db = self._reading
         if db is None:
             return QueueStatus(dict.fromkeys(JobState, 0), [], [], False)
-        return QueueStatus(queue.totals(db), queue.running(db), queue.waiting(db), supervisor_runs(self.home))
+        control, running, waiting = queue.control(db), queue.running(db), queue.waiting(db)
+        reasons, done_in_s = self._outlook(db, control, running, waiting) if running or waiting else ({}, None)
+        return QueueStatus(
+            queue.totals(db), running, waiting, supervisor_runs(self.home), control, reasons, done_in_s
+        )  # fmt: skip
+
+    def _outlook(
+        self, db: Database, control: QueueControl, running: list[Job], waiting: list[Job]
+    ) -> tuple[dict[int, str], float | None]:
+        """Why each waiting job waits, and in how many seconds all will be built."""
+        from hive.capacity import done_in_s, runners_wanted, waits_for
+        from hive.supervise import machine_of
+
+        now, machine = time.time(), machine_of(self.settings)
+        machine = replace(machine, runners=runners_wanted(control, machine.runners))
+        reasons = {
+            job.id: waits_for(job, queue.needs(db, job.id), running, control, machine, now) for job in waiting
+        }  # fmt: skip
+        expected = [job.work.expected_s for job in (*running, *waiting)]
+        if not machine.runners or None in expected:
+            return reasons, None
+        left = [(job.work.expected_s or 0) - (now - (job.started_at or now)) for job in running]
+        return reasons, done_in_s(left, [(job.work.limits.cpus, job.work.expected_s or 0) for job in waiting], machine)
 
     def jobs(self, limit: int) -> list[Job]:
         """The newest first."""
@@ -328,11 +382,110 @@ class Hive:
         return job
 
     def retry(self, job_id: int) -> Job:
+        job = queue.retry(self.db, job_id)
+        self._launch()
+        return job
+
+    def move(self, job_id: int, priority: str) -> Job:
+        """Give a waiting job another priority. Raises RequestError."""
+        return queue.move(self.db, job_id, PRIORITIES[priority])
+
+    def clear(self) -> list[Job]:
+        """Cancel everything that waits; what runs goes on."""
+        cancelled = []
+        while waiting := queue.waiting(self.db):
+            cancelled += [job for each in waiting if (job := queue.cancel_waiting(self.db, each))]
+        return cancelled
+
+    def pause(self) -> QueueControl:
+        """Start nothing more until `resume`; what runs goes on."""
+        return queue.set_control(self.db, hold="paused")
+
+    def resume(self) -> QueueControl:
+        control = queue.set_control(self.db, hold="")
+        self._launch()
+        return control
+
+    def _launch(self) -> None:
+        """See to it that a supervisor works, unless somebody said that none should."""
         from hive.launch import launch
 
-        job = queue.retry(self.db, job_id)
-        launch(self.home)
-        return job
+        if not queue.control(self.db).hold:
+            launch(self.home)
+
+    # -- runners
+
+    def live_runners(self) -> list[LiveRunner]:
+        db = self._reading
+        if db is None:
+            return []
+        return [LiveRunner(f"{job.id}.{job.attempt}", job, queue.attempts(db, job.id)[-1]) for job in queue.running(db)]
+
+    def scale(self, target_runners: int | None) -> QueueControl:
+        """How many runners may work at once; None: as many as fit."""
+        control = queue.set_control(self.db, target_runners=target_runners)
+        self._launch()
+        return control
+
+    def spawn(self, count: int) -> QueueControl:
+        """Let `count` runners more work than now: than the target, or where there is none than work at this moment."""
+        target = queue.control(self.db).target_runners
+        return self.scale((len(self.live_runners()) if target is None else target) + count)
+
+    def kill(self, runner_id: str) -> LiveRunner:
+        """End one runner. It may save a checkpoint first; its job goes back to the queue, uncharged.
+
+        Raises RequestError for one that is not at work.
+        """
+        found = [live for live in self.live_runners() if runner_id in (live.id, str(live.job.id))]
+        if not found:
+            working = ", ".join(live.id for live in self.live_runners()) or "none"
+            raise RequestError(f"there is no runner {runner_id}", f"at work: {working}", "see: hive runners")
+        self._stop_runner(found[0])
+        return found[0]
+
+    def _stop_runner(self, live: LiveRunner) -> None:
+        from hive.runners.all import choose
+
+        folder = self.home.attempt(live.job.id, live.attempt.attempt)
+        choose(self.home, live.attempt.runner or live.job.work.runner).stop(folder, live.attempt.handle, GRACE_S)
+
+    def start(self, keep_alive: bool = False) -> QueueControl:
+        """Lift what `stop` and `pause` said, and start a supervisor; with keep_alive it stays when idle."""
+        control = queue.set_control(self.db, hold="", keep_alive=keep_alive)
+        self._launch()
+        return control
+
+    def stop(self, now: bool = False) -> list[LiveRunner]:
+        """Start nothing more; the supervisor leaves when what runs is done. now: runners save a checkpoint and go back
+        to the queue. The runners that were at work.
+        """
+        queue.set_control(self.db, hold="stopped", keep_alive=False)
+        live = self.live_runners()
+        for each in live if now else ():
+            self._stop_runner(each)
+        return live
+
+    def wait_until_still(self) -> None:
+        """Until no runner and no supervisor is at work."""
+        from hive.launch import launch, supervisor_runs
+
+        while True:
+            running = bool(self.live_runners())
+            if not supervisor_runs(self.home):
+                if not running:
+                    return
+                launch(self.home)  # somebody must record how the runners ended
+            time.sleep(0.05)
+
+    def restart(self) -> None:
+        """Another supervisor in place of the present one; the runners work on, and it adopts them."""
+        from hive.launch import supervisor_runs
+
+        said = queue.set_control(self.db, shift=os.urandom(8).hex())
+        while supervisor_runs(self.home):
+            time.sleep(0.02)
+        self.start(said.keep_alive)
 
     def watch(self, job_id: int) -> Iterator[Update]:
         """A job's life from now to its end: each change of state, each event of its runs.
@@ -364,7 +517,8 @@ class Hive:
                     yield Update(job)
             elif now - looked > 2:
                 looked = now
-                launch(self.home)
+                if job.state is JobState.RUNNING or not queue.control(self.db).hold:
+                    launch(self.home)
 
     def logs(self, target: str, tail: int | None, follow: bool) -> Iterator[str]:
         """The log of the newest attempt of a job (by number) or of a model's newest job; with `follow`, what comes

@@ -52,6 +52,15 @@ MAX_CHARGED_ATTEMPTS = 3
 MAX_ATTEMPTS = 12
 
 
-def retry_delay_s(tries: int) -> float:
-    """Seconds to wait after so many tries: doubling from 1 s, at most 5 minutes."""
-    return float(min(300, 2 ** max(0, tries - 1)))
+# Seconds before the second try. A run that was stopped for a reason may go on at once.
+FIRST_DELAY_S = {"infrastructure": 1.0, "no_heartbeat": 5.0, "stopped": 0.0}
+LONGEST_DELAY_S = 300.0
+
+
+def retry_delay_s(kind: str, tries: int, chance: float) -> float:
+    """Seconds to wait after a failure of this kind: doubling with each try, and up to a quarter more or less.
+
+    chance: drawn from 0 to 1, so that many jobs that failed together do not come back together.
+    """
+    delay = min(LONGEST_DELAY_S, FIRST_DELAY_S[kind] * 2.0 ** min(20, max(0, tries - 1)))
+    return delay * (0.75 + 0.5 * chance)

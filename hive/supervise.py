@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from hive import queue
+from hive.capacity import Machine
 from hive.config import Settings, load_settings
 from hive.db import Database
 from hive.launch import take_supervisor_lock
@@ -38,9 +39,15 @@ def begin(home: Home, settings: Settings, db: Database) -> None:
         _supervisor(home, settings, db, partial(say, log=log)).start_what_fits()
 
 
+def machine_of(settings: Settings) -> Machine:
+    """What this machine has for runners."""
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Machine(settings.max_runners, os.cpu_count() or 1, memory_bytes)
+
+
 def _supervisor(home: Home, settings: Settings, db: Database, say: Callable[[str], None]) -> Supervisor:
     runner: Callable[[str], Runner] = cache(partial(choose, home))
-    return Supervisor(home, db, runner, settings.max_runners, os.cpu_count() or 1, say)
+    return Supervisor(home, db, runner, machine_of(settings), say)
 
 
 def main(argv: list[str] = sys.argv) -> None:
@@ -59,8 +66,7 @@ def main(argv: list[str] = sys.argv) -> None:
         supervisor.run()
         os.close(lock)
         # Work may have arrived between the last look and the release. Whoever takes the lock now does it.
-        again = not supervisor.draining and queue.next_due(db) is not None
-        lock = take_supervisor_lock(home) if again else None
+        lock = None if supervisor.is_idle() else take_supervisor_lock(home)
     db.close()  # the last one out writes the log back into the database
 
 

@@ -16,11 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from hive_runner.frozen import replace
+
 from hive import installed, orders, queue
-from hive.capacity import free_cpus
+from hive.capacity import Machine, room, runners_wanted
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity
-from hive.model import Failure, Isolation, Job
+from hive.model import Failure, Isolation, Job, QueueControl
 from hive.paths import Home
 from hive.runners.base import Runner
 from hive.states import JobState
@@ -51,18 +53,18 @@ class Supervisor:
         home: Home,
         db: Database,
         choose: Callable[[str], Runner],
-        max_runners: int,
-        machine_cpus: int,
+        machine: Machine,
         say: Callable[[str], None],
     ) -> None:
         self.home = home
         self.db = db
         self.choose = choose
-        self.max_runners = max_runners
-        self.machine_cpus = machine_cpus
+        self.machine = machine
         self.say = say
         self.running: dict[tuple[int, int], Running] = {}  # by job and attempt
         self.draining = False
+        self.shift = queue.control(db).shift
+        self._control: tuple[int, QueueControl] | None = None  # with the version of the database that it was read at
 
     def run(self) -> None:
         """Until nothing runs and nothing waits, or after `drain`."""
@@ -81,9 +83,19 @@ class Supervisor:
         self.draining = True
 
     def is_idle(self) -> bool:
-        if self.draining:
+        if self.draining or self.control.shift != self.shift:
             return True
-        return not self.running and queue.next_due(self.db) is None
+        if self.running or self.control.keep_alive:
+            return False
+        return bool(self.control.hold) or self.control.target_runners == 0 or queue.next_due(self.db) is None
+
+    @property
+    def control(self) -> QueueControl:
+        """What people said about the queue, read again when another process has written."""
+        version = self.db.version_seen()
+        if self._control is None or self._control[0] != version:
+            self._control = (version, queue.control(self.db))
+        return self._control[1]
 
     def recover(self) -> None:
         """Find again what an interrupted supervisor had started."""
@@ -120,14 +132,12 @@ class Supervisor:
     def start_what_fits(self) -> None:
         queue.fail_stranded(self.db)
         while True:
-            cores = free_cpus(
-                (r.job.work.limits.cpus for r in self.running.values()), self.max_runners, self.machine_cpus
-            )
-            if not cores:
+            allowed = replace(self.machine, runners=runners_wanted(self.control, self.machine.runners))
+            free = room((live.job.work.limits for live in self.running.values()), allowed)
+            if not free.cpus or queue.next_due(self.db) is None:
                 return
-            if queue.next_due(self.db) is None:
-                return
-            job = queue.claim(self.db, cores)
+            # Alone, a job gets whatever there is: none waits for more than this machine has.
+            job = queue.claim(self.db, *((free.cpus, free.memory_bytes) if self.running else ()))
             if job is None:
                 return
             self.start(job)

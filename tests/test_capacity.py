@@ -1,16 +1,22 @@
-"""How many cores are left for another runner."""
+"""How much may run, why a job waits, when all will be done."""
 
 from __future__ import annotations
 
 import pytest
+from builders import build, work
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hive.capacity import free_cpus
+from hive import queue
+from hive.capacity import Machine, done_in_s, room, runners_wanted, waits_for
+from hive.db import Database
+from hive.model import Job, Limits, QueueControl
+
+GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("running", "max_runners", "machine", "free"),
+    ("running", "runners", "cpus", "free"),
     [
         ([], 4, 2, 2),
         ([1], 4, 2, 1),
@@ -21,17 +27,63 @@ from hive.capacity import free_cpus
         ([4], 4, 2, 0),  # a machine that has fewer cores than when the run began
     ],
 )
-def test_free_cpus(running: list[int], max_runners: int, machine: int, free: int) -> None:
-    assert free_cpus(running, max_runners, machine) == free
+def test_free_cores(running: list[int], runners: int, cpus: int, free: int) -> None:
+    assert room([Limits(cpus=each, memory_bytes=0) for each in running], Machine(runners, cpus, GIB)).cpus == free
 
 
-@given(st.lists(st.integers(1, 4)), st.integers(0, 8), st.integers(1, 64))
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 8 * GIB))), st.integers(0, 8), st.integers(1, 64),
+    st.integers(1, 64 * GIB),
+)  # fmt: skip
 def test_whatever_is_started_the_machine_is_never_oversubscribed(
-    wanted: list[int], max_runners: int, machine: int
+    wanted: list[tuple[int, int]], runners: int, cpus: int, memory_bytes: int
 ) -> None:
-    running: list[int] = []
-    for cpus in wanted:
-        if cpus <= free_cpus(running, max_runners, machine):
-            running.append(cpus)
-    assert sum(running) <= machine
-    assert len(running) <= max_runners
+    machine, running = Machine(runners, cpus, memory_bytes), list[Limits]()
+    for cores, size_bytes in wanted:
+        free = room(running, machine)
+        if cores <= free.cpus and size_bytes <= free.memory_bytes:
+            running.append(Limits(cpus=cores, memory_bytes=size_bytes))
+    assert sum(limits.cpus for limits in running) <= cpus
+    assert sum(limits.memory_bytes for limits in running) <= memory_bytes
+    assert len(running) <= runners
+
+
+def test_a_person_sets_how_many_may_run() -> None:
+    assert runners_wanted(QueueControl(), 4) == 4
+    assert runners_wanted(QueueControl(target_runners=7), 4) == 7
+    assert runners_wanted(QueueControl(target_runners=7, hold="paused"), 4) == 0
+
+
+def queued(db: Database, name: str, cpus: int = 1, memory_bytes: int = GIB) -> Job:
+    [job] = queue.enqueue(db, [(build(name), work(limits=Limits(cpus=cpus, memory_bytes=memory_bytes)))], 1, set())
+    return job
+
+
+def test_why_a_job_waits(db: Database) -> None:
+    queued(db, "first", cpus=2, memory_bytes=3 * GIB)
+    running = queue.claim(db)
+    assert running is not None
+    other = queued(db, "other", cpus=2, memory_bytes=2 * GIB)
+    now = other.created_at
+
+    def why(machine: Machine, hold: str = "", needed: tuple[Job, ...] = ()) -> str:
+        return waits_for(other, needed, [running], QueueControl(hold), machine, now)
+
+    assert why(Machine(4, 4, 8 * GIB)) == "about to start"
+    assert why(Machine(4, 3, 8 * GIB)) == "wants 2 cores, 1 of 3 are free"
+    assert why(Machine(4, 4, 4 * GIB)) == "wants 2.0 GiB, 1.0 GiB of 4.0 GiB are free"
+    assert why(Machine(1, 4, 8 * GIB)) == "1 of 1 runners are busy"
+    assert why(Machine(0, 4, 8 * GIB)) == "scaled to 0 runners"
+    assert why(Machine(4, 4, 8 * GIB), "paused") == "the queue is paused"
+    assert why(Machine(4, 4, 8 * GIB), needed=(running,)) == f"needs job {running.id} (first)"
+
+
+def test_when_all_is_done() -> None:
+    assert done_in_s([], [], Machine(4, 4, 0)) == 0
+    assert done_in_s([30], [], Machine(4, 4, 0)) == 30
+    assert done_in_s([-5], [(1, 10)], Machine(1, 4, 0)) == 10  # it takes longer than expected: any moment now
+    # the README's three, on four slots and one after the other
+    minutes = [(1, 60.0), (1, 30.0), (1, 35.0)]
+    assert done_in_s([], minutes, Machine(4, 4, 0)) == 60
+    assert done_in_s([], minutes, Machine(1, 4, 0)) == 125
+    assert done_in_s([], [(2, 60.0), (2, 30.0)], Machine(4, 2, 0)) == 90, "two cores each, two cores in all"

@@ -244,6 +244,26 @@ def test_remote_file_systems_get_no_wal() -> None:
     assert all(f"{kind}4".startswith(db_module.REMOTE_FILE_SYSTEMS) for kind in ("nfs", "fuse.sshfs", "9p", "cifs"))
 
 
+def test_the_migrations_end_at_the_schema_of_a_new_database(tmp_path: Path) -> None:
+    """From the first version on, with a job in it, and a backup beside it."""
+    path = tmp_path / "hive.db"
+    system_sqlite(
+        path,
+        (Path(__file__).parent / "schema_v1.sql").read_text()
+        + """INSERT INTO jobs (name, version, build_key, state, priority, cpus, build, work, created_at)
+             VALUES ('model', '1', 'k', 'queued', 1, 1, '{}', '{"limits": {"memory_bytes": 77}}', 0);"""
+        + f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;",
+    )
+    assert Database(path, readonly=True).is_old
+    migrated, new = Database(path), Database(tmp_path / "new.db")
+    columns = "SELECT m.name, c.name AS column FROM sqlite_schema m, pragma_table_info(m.name) c ORDER BY 1, 2"
+    assert migrated.connection.execute(columns).fetchall() == new.connection.execute(columns).fetchall()
+    kinds = "SELECT type, name FROM sqlite_schema ORDER BY 1, 2"
+    assert migrated.connection.execute(kinds).fetchall() == new.connection.execute(kinds).fetchall()
+    assert migrated.connection.execute("SELECT memory_bytes FROM jobs").fetchall() == [{"memory_bytes": 77}]
+    assert (tmp_path / "hive.v1.db").exists()
+
+
 def test_every_query_is_valid_sql(db: Database) -> None:
     """Also those that no test happens to run."""
     for file in ("jobs", "packages"):

@@ -24,7 +24,7 @@ ROWS = (
     "orders progress publish capacity launch supervisor supervise",
     "inference doctor",
     "service",
-    "console cli.options cli.completion cli.queue cli.packages cli.run cli.system cli",
+    "console cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hive_runner.contract import FAILURE_KINDS
 
 from hive.states import (
+    FIRST_DELAY_S,
     MAX_ATTEMPTS,
     MAX_CHARGED_ATTEMPTS,
     RETRIED_KINDS,
@@ -53,7 +54,17 @@ def test_what_would_fail_again_is_not_tried_blindly() -> None:
     assert MAX_CHARGED_ATTEMPTS <= MAX_ATTEMPTS
 
 
-def test_pauses_double_from_one_second_to_five_minutes() -> None:
-    assert [retry_delay_s(attempt) for attempt in (1, 2, 3, 4)] == [1, 2, 4, 8]
-    assert retry_delay_s(0) == 1
-    assert retry_delay_s(1000) == 300
+def test_pauses_double_from_the_kinds_first_to_five_minutes() -> None:
+    assert [retry_delay_s("infrastructure", tries, 0.5) for tries in (0, 1, 2, 3, 4)] == [1, 1, 2, 4, 8]
+    assert [retry_delay_s("no_heartbeat", tries, 0.5) for tries in (1, 2)] == [5, 10]
+    assert retry_delay_s("stopped", 9, 0.5) == 0
+    assert retry_delay_s("infrastructure", 1000, 0.5) == 300
+
+
+def test_pauses_differ_by_chance_so_that_jobs_do_not_come_back_together() -> None:
+    assert retry_delay_s("infrastructure", 3, 0.0) == 3
+    assert retry_delay_s("infrastructure", 3, 1.0) == 5
+
+
+def test_every_kind_that_is_tried_again_has_its_pause() -> None:
+    assert set(FIRST_DELAY_S) == RETRIED_KINDS

@@ -1,4 +1,4 @@
-"""queue status|list|show|cancel|retry, and logs."""
+"""queue status|list|show|cancel|retry|move|pause|resume|clear, and logs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hive.model import Attempt, Job
 
 
+COLUMNS = ("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE")
+
+
 @click.group()
 def queue() -> None:
     """Look at and change the queue of builds."""
@@ -20,8 +23,9 @@ def queue() -> None:
 @queue.command()
 @json_option
 def status(as_json: bool) -> None:
-    """What runs, what waits, and how much is done."""
-    from hive.console import table
+    """What runs, what waits and why, and when all will be done."""
+    from hive.cli.runners import control_json, control_words
+    from hive.console import duration, table
     from hive.service import Hive
 
     now = Hive.open().queue_status()
@@ -29,19 +33,24 @@ def status(as_json: bool) -> None:
         print_json(
             {
                 "supervisor": now.supervisor,
+                **control_json(now.control),
                 "totals": now.totals,
                 "running": [job_json(job) for job in now.running],
-                "waiting": [job_json(job) for job in now.waiting],
+                "waiting": [{**job_json(job), "reason": now.reasons[job.id]} for job in now.waiting],
+                "done_in_s": now.done_in_s,
             }
         )
         return
     order = ("running", "queued", "succeeded", "failed", "cancelled")
     click.echo(", ".join(f"{now.totals.get(state, 0):,} {state}" for state in order))
     click.echo(f"supervisor: {'running' if now.supervisor else 'not running'}")
+    if words := control_words(now.control):
+        click.echo(f"queue: {words}")
+    if now.done_in_s is not None:
+        click.echo(f"all done in about {duration(now.done_in_s)}")
     if now.running or now.waiting:
-        click.echo(
-            table(("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE"), map(_row, now.running + now.waiting))
-        )
+        rows = [(*_row(job), now.reasons.get(job.id, "")) for job in now.running + now.waiting]
+        click.echo(table((*COLUMNS, "WAITS FOR"), rows))
 
 
 @queue.command(name="list")
@@ -60,7 +69,7 @@ def list_(limit: int, quiet: bool, as_json: bool) -> None:
         for job in jobs:
             click.echo(job.id)
     else:
-        click.echo(table(("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE"), map(_row, jobs)))
+        click.echo(table(COLUMNS, map(_row, jobs)))
 
 
 @queue.command()
@@ -122,6 +131,64 @@ def retry(job_ids: tuple[int, ...], as_json: bool) -> None:
 
     hive = Hive.open()
     _report([hive.retry(job_id) for job_id in job_ids], as_json)
+
+
+@queue.command()
+@click.argument("job_ids", type=int, nargs=-1, required=True, shell_complete=complete_job)
+@click.option("--priority", type=click.Choice(["high", "medium", "low"]), required=True)
+@json_option
+def move(job_ids: tuple[int, ...], priority: str, as_json: bool) -> None:
+    """Give waiting jobs another priority."""
+    from hive.service import Hive
+
+    hive = Hive.open()
+    moved = [hive.move(job_id, priority) for job_id in job_ids]
+    if as_json:
+        print_json([job_json(job) for job in moved])
+        return
+    for job in moved:
+        click.echo(f"job {job.id} ({job.name}) has priority {job.priority_name}", err=True)
+
+
+@queue.command()
+@json_option
+def pause(as_json: bool) -> None:
+    """Start nothing more until resume; what runs goes on."""
+    from hive.cli.runners import control_json
+    from hive.service import Hive
+
+    control = Hive.open().pause()
+    if as_json:
+        print_json(control_json(control))
+    else:
+        click.echo("paused: what runs goes on, nothing more is started. Go on with: hive queue resume", err=True)
+
+
+@queue.command()
+@json_option
+def resume(as_json: bool) -> None:
+    """Go on after pause or stop."""
+    from hive.cli.runners import control_json
+    from hive.service import Hive
+
+    control = Hive.open().resume()
+    if as_json:
+        print_json(control_json(control))
+    else:
+        click.echo("the queue goes on", err=True)
+
+
+@queue.command()
+@json_option
+def clear(as_json: bool) -> None:
+    """Cancel every job that waits; what runs goes on."""
+    from hive.service import Hive
+
+    cancelled = Hive.open().clear()
+    if as_json:
+        print_json([job_json(job) for job in cancelled])
+    else:
+        click.echo(f"cancelled {len(cancelled)} waiting job{'s' * (len(cancelled) != 1)}", err=True)
 
 
 @click.command()

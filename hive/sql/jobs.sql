@@ -1,7 +1,7 @@
 -- name: insert
 -- A new job at the end of its priority.
-INSERT INTO jobs (name, version, build_key, state, priority, cpus, build, work, created_at)
-VALUES (:name, :version, :build_key, 'queued', :priority, :cpus, :build, :work, :now)
+INSERT INTO jobs (name, version, build_key, state, priority, cpus, memory_bytes, build, work, created_at)
+VALUES (:name, :version, :build_key, 'queued', :priority, :cpus, :memory_bytes, :build, :work, :now)
 RETURNING id;
 
 -- name: insert_need
@@ -12,17 +12,39 @@ INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
 SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running');
 
 -- name: claim
--- The next job that may start: due, nothing it needs outstanding, within the free cores.
+-- The next job that may start: due, nothing it needs outstanding, within the free cores and memory. Of the first of each
+-- priority the one that comes first when every :ageing_s of waiting count as one priority more. What does not fit is
+-- overtaken by what does.
 UPDATE jobs
 SET state = 'running', attempt = attempt + 1, started_at = :now, failure = NULL
 WHERE id = (
+    SELECT head.id
+    FROM (VALUES (0), (1), (2)) AS p
+    JOIN jobs head ON head.id = (
+        SELECT id FROM jobs j
+        WHERE state = 'queued' AND priority = p.column1 AND not_before <= :now
+          AND cpus <= :free_cpus AND memory_bytes <= :free_memory_bytes
+          AND NOT EXISTS (
+              SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
+              WHERE n.job_id = j.id AND d.state <> 'succeeded')
+        ORDER BY id LIMIT 1)
+    ORDER BY head.priority - (:now - head.created_at) / :ageing_s, head.id LIMIT 1)
+RETURNING *;
+
+-- name: passed_over
+-- A job that could start if more were free and has been overtaken for :patience_s: from now on others must wait for it.
+SELECT head.id
+FROM (VALUES (0), (1), (2)) AS p
+JOIN jobs head ON head.id = (
     SELECT id FROM jobs j
-    WHERE state = 'queued' AND not_before <= :now AND cpus <= :free_cpus
+    WHERE state = 'queued' AND priority = p.column1 AND not_before <= :now
       AND NOT EXISTS (
           SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
           WHERE n.job_id = j.id AND d.state <> 'succeeded')
-    ORDER BY priority, id LIMIT 1)
-RETURNING *;
+    ORDER BY id LIMIT 1)
+WHERE head.created_at < :now - :patience_s
+  AND (head.cpus > :free_cpus OR head.memory_bytes > :free_memory_bytes)
+LIMIT 1;
 
 -- name: transition
 -- Zero rows changed: somebody else was faster, or the attempt is stale.
@@ -39,7 +61,20 @@ WHERE job_id = :job_id AND event = 'claim' AND id > (
     SELECT max(id) FROM job_events WHERE job_id = :job_id AND event IN ('enqueue', 'requeue'));
 
 -- name: reprioritise
-UPDATE jobs SET priority = :priority WHERE id = :job_id AND state = 'queued';
+UPDATE jobs SET priority = :priority WHERE id = :job_id AND state = 'queued' RETURNING *;
+
+-- name: control
+SELECT name, value FROM queue_control;
+
+-- name: set_control
+INSERT INTO queue_control (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value;
+
+-- name: build_times
+-- How long the newest builds of a model in this profile took, with these parameters first.
+SELECT wall_s FROM artifacts
+WHERE name = :name AND json_extract(build, '$.profile') = :profile
+ORDER BY json_extract(build, '$.params') = json(:params) DESC, created_at DESC LIMIT 3;
 
 -- name: event
 INSERT INTO job_events (job_id, attempt, at, event, detail) VALUES (:job_id, :attempt, :now, :event, :detail);

@@ -1,4 +1,4 @@
--- Version 1. Later versions are migrations; a test shows that they end here.
+-- Version 2. A test shows that the migrations end here.
 
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -10,6 +10,7 @@ CREATE TABLE jobs (
     attempt INTEGER NOT NULL DEFAULT 0,
     charged INTEGER NOT NULL DEFAULT 0,
     cpus INTEGER NOT NULL,
+    memory_bytes INTEGER NOT NULL DEFAULT 0,
     build TEXT NOT NULL,
     work TEXT NOT NULL,
     created_at REAL NOT NULL,
@@ -72,6 +73,9 @@ CREATE TRIGGER jobs_counted_over AFTER UPDATE OF state ON jobs WHEN OLD.state <>
     UPDATE job_totals SET jobs = jobs - 1 WHERE state = OLD.state;
     UPDATE job_totals SET jobs = jobs + 1 WHERE state = NEW.state;
 END;
+
+-- what a person said about the queue as a whole: see model.QueueControl
+CREATE TABLE queue_control (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE artifacts (
     digest TEXT PRIMARY KEY CHECK (digest GLOB 'sha256:*' AND length(digest) = 71),

@@ -1,0 +1,112 @@
+-- Version 1. Later versions are migrations; a test shows that they end here.
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    build_key TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 2),
+    attempt INTEGER NOT NULL DEFAULT 0,
+    charged INTEGER NOT NULL DEFAULT 0,
+    cpus INTEGER NOT NULL,
+    build TEXT NOT NULL,
+    work TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    not_before REAL NOT NULL DEFAULT 0,
+    started_at REAL,
+    finished_at REAL,
+    failure TEXT,
+    artifact TEXT
+) STRICT;
+
+-- at most one live job a build key: the second install attaches to the first
+CREATE UNIQUE INDEX jobs_live_key ON jobs (build_key) WHERE state IN ('queued', 'running');
+-- claims look only at what waits, however long the history is
+CREATE INDEX jobs_waiting ON jobs (priority, id) WHERE state = 'queued';
+CREATE INDEX jobs_running ON jobs (id) WHERE state = 'running';
+CREATE INDEX jobs_key ON jobs (build_key);
+CREATE INDEX jobs_name ON jobs (name, id);
+
+CREATE TABLE job_needs (
+    job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    needs_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    PRIMARY KEY (job_id, needs_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempts (
+    job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    started_at REAL NOT NULL,
+    runner TEXT NOT NULL DEFAULT '',
+    isolation TEXT NOT NULL DEFAULT '',
+    handle TEXT NOT NULL DEFAULT '',
+    ended_at REAL,
+    outcome TEXT NOT NULL DEFAULT '',
+    message TEXT NOT NULL DEFAULT '',
+    peak_memory_bytes INTEGER NOT NULL DEFAULT 0,
+    cpu_s REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (job_id, attempt)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE job_events (
+    id INTEGER PRIMARY KEY,
+    job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    at REAL NOT NULL,
+    event TEXT NOT NULL,
+    detail TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX job_events_job ON job_events (job_id, id);
+
+-- how many jobs are in each state, kept by triggers so that status costs the same after a million jobs
+CREATE TABLE job_totals (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO job_totals VALUES ('queued', 0), ('running', 0), ('succeeded', 0), ('failed', 0), ('cancelled', 0);
+CREATE TRIGGER jobs_counted_in AFTER INSERT ON jobs BEGIN
+    UPDATE job_totals SET jobs = jobs + 1 WHERE state = NEW.state;
+END;
+CREATE TRIGGER jobs_counted_out AFTER DELETE ON jobs BEGIN
+    UPDATE job_totals SET jobs = jobs - 1 WHERE state = OLD.state;
+END;
+CREATE TRIGGER jobs_counted_over AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state BEGIN
+    UPDATE job_totals SET jobs = jobs - 1 WHERE state = OLD.state;
+    UPDATE job_totals SET jobs = jobs + 1 WHERE state = NEW.state;
+END;
+
+CREATE TABLE artifacts (
+    digest TEXT PRIMARY KEY CHECK (digest GLOB 'sha256:*' AND length(digest) = 71),
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    build_key TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    real INTEGER NOT NULL,
+    build TEXT NOT NULL,
+    metrics TEXT NOT NULL,
+    pins TEXT NOT NULL,
+    isolation TEXT NOT NULL,
+    wall_s REAL NOT NULL
+) STRICT;
+CREATE INDEX artifacts_key ON artifacts (build_key);
+
+CREATE TABLE generations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE generation_packages (
+    generation INTEGER NOT NULL REFERENCES generations (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    artifact TEXT NOT NULL REFERENCES artifacts (digest),
+    automatic INTEGER NOT NULL,
+    installed_at REAL NOT NULL,
+    PRIMARY KEY (generation, name)
+) STRICT, WITHOUT ROWID;
+
+-- what is installed is what the newest generation holds
+CREATE VIEW packages AS
+SELECT p.name, p.version, p.artifact, p.automatic, p.installed_at
+FROM generation_packages p
+WHERE p.generation = (SELECT max(id) FROM generations);
