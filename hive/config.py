@@ -84,6 +84,7 @@ class Settings:
     max_memory: int = 4 << 30  # bytes a runner
     cpus: int = 2  # a runner
     runner: str = "auto"
+    base_image: str = ""  # of the runner image; "": the public image of this Python
     offline: bool = False
     sources: tuple[str, ...] = ()  # folders of recipes, before the built-in one
     origins: dict[str, str] = field(default_factory=dict)  # name -> "environment HIVE_X", "config.toml"
@@ -96,6 +97,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "max_memory": parse_bytes,
     "cpus": parse_count,
     "runner": parse_name,
+    "base_image": parse_name,
     "offline": parse_flag,
     "sources": parse_paths,
 }

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hive.errors import HiveError
+from hive.model import ASPECTS, Isolation
 
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
@@ -86,6 +87,15 @@ def short(digest: str) -> str:
 
 def figure(value: float) -> str:
     return f"{value:.4g}"
+
+
+ENFORCED = {"yes": "enforced", "watched": "watched", "no": "not"}
+
+
+def isolation_table(levels: Iterable[tuple[str, Isolation]]) -> str:
+    """What holds a run, a line each: (label, isolation)."""
+    rows = [(label, i.level, *(ENFORCED[getattr(i, aspect)] for aspect in ASPECTS)) for label, i in levels]
+    return table(("RUNNER", "LEVEL", *(aspect.upper() for aspect in ASPECTS)), rows)
 
 
 def metrics_table(metrics: list[dict[str, Any]]) -> str:

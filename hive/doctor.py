@@ -6,11 +6,12 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hive import db
-from hive.model import Isolation
+from hive.model import Backend
 from hive.paths import Home
 
 
@@ -22,7 +23,7 @@ class Check:
     hint: str = ""
 
 
-def examine(home: Home, runner: str, isolation: Isolation, supervisor: bool, recipes: int) -> list[Check]:
+def examine(home: Home, backends: Sequence[Backend], supervisor: bool, recipes: int) -> list[Check]:
     """Every check, each independent of the others."""
     return [
         Check("python", "ok", f"{sys.version.split()[0]} in {sys.prefix}"),
@@ -30,7 +31,8 @@ def examine(home: Home, runner: str, isolation: Isolation, supervisor: bool, rec
         _disk(home),
         _sqlite(home),
         _machine(),
-        _isolation(runner, isolation),
+        *map(_backend, backends),
+        _isolation(backends),
         Check("supervisor", "ok", "running" if supervisor else "not running (it starts when there is work)"),
         Check("recipes", "ok" if recipes else "problem", f"{recipes} found"),
         _training(),
@@ -66,11 +68,20 @@ def _machine() -> Check:
     return Check("machine", "ok", f"{os.cpu_count()} cores, {memory / 2**30:.0f} GiB memory, {gpu}")
 
 
-def _isolation(runner: str, isolation: Isolation) -> Check:
-    found = f"{runner}: {isolation}"
-    if isolation.isolates:
-        return Check("isolation", "ok", found)
-    return Check("isolation", "problem", found, isolation.note or "install bubblewrap")
+def _backend(backend: Backend) -> Check:
+    if backend.isolation is None:
+        return Check(f"runner {backend.name}", "note", backend.unavailable)
+    note = f"; {backend.isolation.note}" if backend.isolation.note else ""
+    return Check(f"runner {backend.name}", "ok", f"level {backend.isolation.level}{note}")
+
+
+def _isolation(backends: Sequence[Backend]) -> Check:
+    usable = [backend for backend in backends if backend.isolation]
+    for backend in usable:
+        if backend.isolation and backend.isolation.isolates:
+            return Check("isolation", "ok", f"{backend.name}: {backend.isolation}")
+    notes = "; ".join(backend.isolation.note for backend in usable if backend.isolation)
+    return Check("isolation", "problem", "nothing isolates a run here", notes or "install bubblewrap or Docker")
 
 
 def _training() -> Check:

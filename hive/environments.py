@@ -10,7 +10,6 @@ pip runs outside the sandbox. It installs wheels only: to build anything else is
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import site
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from hive_runner.frozen import frozen
 
+from hive import locks
 from hive.errors import RequestError
 from hive.model import digest_of
 
@@ -39,7 +39,8 @@ class RunnerEnvironment:
     python: str  # the interpreter that runs the recipe
     paths: tuple[Path, ...]  # folders that a sandbox must mount besides the running environment's own
     pins: tuple[str, ...]  # name==version of everything the requirements lead to, sorted
-    digest: str  # over the pins, the Python version and the platform
+    digest: str  # over the pins, the Python version and the platform; of a container, its image's
+    image: str = ""  # what a container is made from
 
 
 def current(requirements: tuple[str, ...]) -> RunnerEnvironment | None:
@@ -140,7 +141,7 @@ def _install(folder: Path, requirements: tuple[str, ...], lock: int, say: Say) -
     Raises RequestError.
     """
     for text in requirements:
-        _refuse_source(text)
+        refuse_source(text)
     constraints = _constraints(requirements)
     code, lines = _pip(folder, requirements, constraints, lock, say)
     if code and any("ResolutionImpossible" in line for line in lines):
@@ -156,7 +157,7 @@ def _install(folder: Path, requirements: tuple[str, ...], lock: int, say: Say) -
         )
 
 
-def _refuse_source(text: str) -> None:
+def refuse_source(text: str) -> None:
     """pip's --only-binary does not hold for what is named by an address."""
     from packaging.requirements import Requirement
 
@@ -277,18 +278,11 @@ def _find(name: str, path: list[str]) -> Distribution | None:
 
 @contextmanager
 def _lock(folder: Path, say: Say) -> Iterator[int]:
-    """The overlay's lock, as a descriptor. The kernel frees it when its holders are gone."""
+    """The overlay's lock, as a descriptor."""
+    waiting = "waiting for another hive that makes the same runner environment"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with locks.waited_for(folder.with_suffix(".lock"), lambda: say(waiting)) as descriptor:
+            yield descriptor
     except OSError as error:
         raise RequestError("the runner environment cannot be made", str(error), "set HIVE_HOME elsewhere") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("waiting for another hive that makes the same runner environment")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -35,6 +35,10 @@ class NoCapacity(HiveError):
     exit_code = 4
 
 
+class RunnerUnavailable(NoCapacity):
+    """A backend that cannot be used, now or on this machine."""
+
+
 class GateRefused(HiveError):
     """The model was trained, and is not good enough to be installed."""
 

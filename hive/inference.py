@@ -20,7 +20,6 @@ from typing import Any
 
 from hive_runner.contract import RunEvent
 
-from hive.environments import RunnerEnvironment
 from hive.errors import HiveError, RequestError, for_failure
 from hive.model import Package, Recipe
 from hive.orders import run_order
@@ -57,7 +56,7 @@ def run_model(
     store: Store,
     runner: Runner,
     package: Package,
-    environment_of: Callable[[tuple[str, ...], Say], RunnerEnvironment],
+    offline: bool,
     machine: Machine,
     inputs: list[str],
     output: str | None,
@@ -76,7 +75,7 @@ def run_model(
     paths = [] if sample else [_usable_input(recipe, text) for text in inputs]
     chosen = _options(recipe, options)
     target = _usable_output(recipe, output, paths)
-    environment = environment_of(recipe.requirements, say)
+    environment = runner.environment(recipe.requirements, offline, say)
     limits = replace(
         recipe.limits,
         cpus=machine.cpus,
@@ -90,7 +89,7 @@ def run_model(
         try:
             order = run_order(
                 home, folder, runner, artifact, manifest, paths, out, target.name, chosen, limits,
-                environment.python, tuple(str(path) for path in environment.paths), "sample" if sample else "predict",
+                environment, "sample" if sample else "predict",
             )  # fmt: skip
             started = time.monotonic()
             _execute(runner, order, on_event)

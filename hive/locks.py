@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Whoever asks whether a lock is held holds it for some microseconds: one refusal proves nothing.
@@ -24,6 +26,21 @@ def take(path: Path) -> int | None:
                 time.sleep(PAUSE_S)
     os.close(descriptor)
     return None
+
+
+@contextmanager
+def waited_for(path: Path, on_wait: Callable[[], None]) -> Iterator[int]:
+    """Hold the lock of `path`, however long that takes; `on_wait` is called if it takes any time. The descriptor."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def is_held(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,53 @@ class Build:
         return cls(**document, data=data)
 
 
+ASPECTS = ("files", "network", "home", "processes", "memory", "cpu")
+
+
+@frozen
+class Isolation:
+    """What really stands between a run and the machine: each aspect "yes", "watched" or "no"."""
+
+    level: str  # "bwrap+uid", "bwrap", "none", "docker", ...
+    files: str
+    network: str
+    home: str
+    processes: str
+    memory: str
+    cpu: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        def words(value: str) -> str:
+            return "watched, not enforced" if value == "watched" else value
+
+        return (
+            f"{self.level} (files {words(self.files)}, network {words(self.network)}, home {words(self.home)}, "
+            f"processes {words(self.processes)}, memory: {words(self.memory)}, cpu: {words(self.cpu)})"
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Isolation:
+        """Read what `str` wrote, as it stands on record with an attempt or an artifact."""
+        found = {aspect: re.search(rf"\b{aspect}:? (yes|watched|no)\b", text) for aspect in ASPECTS}
+        return cls(
+            text.partition(" (")[0].rpartition(": ")[2], **{name: m[1] if m else "no" for name, m in found.items()}
+        )
+
+    @property
+    def isolates(self) -> bool:
+        return self.files == "yes" and self.home == "yes"
+
+
+@frozen
+class Backend:
+    """A runner as this machine has it."""
+
+    name: str
+    unavailable: str  # why it cannot be used, "" if it can
+    isolation: Isolation | None
+
+
 @frozen
 class Step:
     """One line of a plan."""
@@ -156,6 +204,7 @@ class Step:
     pins: tuple[str, ...] = ()  # name==version of what the runner environment gives the recipe
     python: str = ""  # interpreter of the runner environment
     mounts: tuple[str, ...] = ()  # folders of the runner environment
+    image: str = ""  # what a container is made from
     expected_s: float | None = None
     note: str = ""
 
@@ -163,6 +212,9 @@ class Step:
 @frozen
 class Plan:
     steps: tuple[Step, ...]
+    runner: str = ""  # the backend that builds; "" if there is nothing to build
+    why_runner: str = ""
+    isolation: Isolation | None = None
 
     @property
     def builds(self) -> tuple[Step, ...]:
@@ -191,6 +243,7 @@ class Work:
     trusted: bool  # from the built-in source, or the user said so: may run where nothing isolates it
     real: bool
     expected_s: float | None = None  # how long it took here before, else what its author measured
+    image: str = ""  # what a container is made from
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Work:
@@ -293,30 +346,3 @@ class Package:
     profile: str
     real: bool
     size_bytes: int
-
-
-@frozen
-class Isolation:
-    """What really stands between a run and the machine: each aspect "yes", "watched" or "no"."""
-
-    level: str  # "bwrap+uid", "bwrap", "none", "docker", ...
-    files: str
-    network: str
-    home: str
-    processes: str
-    memory: str
-    cpu: str
-    note: str = ""
-
-    def __str__(self) -> str:
-        def words(value: str) -> str:
-            return "watched, not enforced" if value == "watched" else value
-
-        return (
-            f"{self.level} (files {words(self.files)}, network {words(self.network)}, home {words(self.home)}, "
-            f"processes {words(self.processes)}, memory: {words(self.memory)}, cpu: {words(self.cpu)})"
-        )
-
-    @property
-    def isolates(self) -> bool:
-        return self.files == "yes" and self.home == "yes"

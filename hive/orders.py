@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hive_runner.contract import JobSpec
 
+from hive.environments import RunnerEnvironment
 from hive.errors import BuildFailed
 from hive.model import Job, Limits
 from hive.paths import Home
@@ -59,7 +61,9 @@ def build_order(home: Home, job: Job, runner: Runner, dependencies: dict[str, Pa
     mounts = (recipe, kept, cache, *data.values(), *needed.values(), *_environment_mounts(job.work.mounts))
     labels = {"hive.home": str(home.root), "hive.job": str(job.id), "hive.attempt": str(job.attempt)}
     environment = _environment(runner, cache, job.build.threads)
-    return Order(folder, job.work.python, mounts, job.work.limits, environment, labels)
+    return Order(
+        folder, job.work.python, mounts, job.work.limits, environment, labels, job.work.image, job.build.device
+    )
 
 
 def run_order(
@@ -73,8 +77,7 @@ def run_order(
     output: str,
     options: dict[str, Any],
     limits: Limits,
-    python: str,
-    environment_mounts: tuple[str, ...],
+    installed: RunnerEnvironment,
     action: str = "predict",
 ) -> Order:
     """The order for one `hive run`. out: a folder to write in; output: the name in it that the run must write."""
@@ -107,9 +110,10 @@ def run_order(
     )
     (folder / "checkpoints").mkdir()
     spec.write(folder / "spec.json")
-    mounts = (recipe, model, target, cache, *given, *_environment_mounts(environment_mounts))
+    mounts = (recipe, model, target, cache, *given, *_environment_mounts(map(str, installed.paths)))
     environment = _environment(runner, cache, limits.threads)
-    return Order(folder, python, mounts, limits, environment, {"hive.home": str(home.root)}, dies_with_caller=True)
+    labels = {"hive.home": str(home.root)}
+    return Order(folder, installed.python, mounts, limits, environment, labels, installed.image, dies_with_caller=True)
 
 
 def _cache(home: Home, recipe_digest: str) -> Mount:
@@ -119,7 +123,7 @@ def _cache(home: Home, recipe_digest: str) -> Mount:
     return Mount(folder, "/cache", writable=True)
 
 
-def _environment_mounts(folders: tuple[str, ...]) -> list[Mount]:
+def _environment_mounts(folders: Iterable[str]) -> list[Mount]:
     return [Mount(Path(folder), folder) for folder in folders]
 
 

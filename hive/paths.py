@@ -84,3 +84,16 @@ def builtin_recipes() -> Path:
     package = Path(__file__).parent
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def runner_sources() -> dict[str, bytes]:
+    """What the runner image is made from, by its place in the checkout: Dockerfile, requirements, hive_runner."""
+    import hive_runner
+
+    package = Path(__file__).parent
+    inside = package / "image"  # where the wheel has them
+    folder = inside if inside.is_dir() else package.parent
+    found = {name: (folder / name).read_bytes() for name in ("Dockerfile.runner", "training-runner/requirements.txt")}
+    for path in sorted(Path(hive_runner.__path__[0]).rglob("*.py")):
+        found[f"training-runner/hive_runner/{path.relative_to(hive_runner.__path__[0])}"] = path.read_bytes()
+    return found

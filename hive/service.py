@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,12 @@ from hive_runner.frozen import field, frozen, replace
 from hive import installed, queue
 from hive.config import Settings, load_settings
 from hive.db import Database
-from hive.errors import LockError, NoCapacity, RequestError
+from hive.errors import HiveError, LockError, NoCapacity, RequestError
 from hive.model import (
     PRIORITIES,
     Artifact,
     Attempt,
-    Isolation,
+    Backend,
     Job,
     JobEvent,
     Package,
@@ -38,11 +39,11 @@ if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
     from hive.doctor import Check
-    from hive.environments import RunnerEnvironment
     from hive.index import Index
     from hive.inference import RunOutcome
     from hive.plan import Choices, Machine
     from hive.runners.base import Runner
+    from hive.runners.images import Image
     from hive.store import Damage, Store
 
 Say = Callable[[str], None]
@@ -123,9 +124,10 @@ class Hive:
         return Index(self.settings.sources)
 
     @classmethod
-    def open(cls) -> Hive:
+    def open(cls, **told: Any) -> Hive:
+        """The user's own hive. told: settings that stand above environment and file."""
         home = Home(default_home())
-        return cls(home, load_settings(home.root))
+        return cls(home, replace(load_settings(home.root), **told))
 
     @cached_property
     def db(self) -> Database:
@@ -190,6 +192,7 @@ class Hive:
         asked = {split_request(name)[0] for name in request.names}
         steps: list[Step] = []
         keys: dict[str, str] = {}
+        runner, why_runner = None, ""
         for recipe in resolve(request.names, self.index.recipe):
             choices = request.choices if recipe.name in asked else Choices()
             package = installed.find(self.db, recipe.name)
@@ -203,18 +206,26 @@ class Hive:
                 continue
             self._check_python(recipe)
             needed = {name: keys[name] for name in (split_request(text)[0] for text in recipe.depends)}
-            environment = self._environment(recipe.requirements, say)
-            build = make_build(recipe, choices, environment.digest, needed)
+            if runner is None:
+                runner, why_runner = self.pick_runner(request.runner, say)
+            environment = runner.environment(recipe.requirements, self.settings.offline, say)
+            device = "cuda" if self.settings.gpu_enabled and runner.has_gpu() else "cpu"
+            build = make_build(recipe, choices, environment.digest, needed, device)
             stored = installed.artifact_by_key(self.db, build.key)
             stored = stored if stored and self.store.has(stored.digest) else None
             step = step_of(self._limited(recipe, request), build, choices, self._machine(), stored)
             mounts = tuple(str(path) for path in environment.paths)
             expected_s = queue.expected_s(self.db, build) or step.expected_s
             steps.append(
-                replace(step, pins=environment.pins, python=environment.python, mounts=mounts, expected_s=expected_s)
-            )
+                replace(
+                    step, pins=environment.pins, python=environment.python, mounts=mounts, image=environment.image,
+                    expected_s=expected_s,
+                )
+            )  # fmt: skip
             keys[recipe.name] = build.key
-        return Plan(tuple(steps))
+        if runner is None:
+            return Plan(tuple(steps))
+        return Plan(tuple(steps), runner.name, why_runner, runner.isolation())
 
     def install(self, request: InstallRequest, plan: Plan) -> Ticket:
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
@@ -243,7 +254,8 @@ class Hive:
                     python=step.python,
                     mounts=step.mounts,
                     pins=step.pins,
-                    runner=request.runner if request.runner != "auto" else self.settings.runner,
+                    runner=plan.runner,
+                    image=step.image,
                     trusted=step.recipe.is_builtin or request.allow_unsandboxed,
                     real=step.recipe.profiles[step.build.profile].real,
                     expected_s=step.expected_s,
@@ -308,15 +320,40 @@ class Hive:
         on_event: Callable[[RunEvent], None],
         say: Say = _silent,
         sample: bool = False,
+        wanted_runner: str = "auto",
+        allow_unsandboxed: bool = False,
     ) -> RunOutcome:
         """Run an installed model on files, sandboxed like its build. Raises the HiveError that its failure means."""
         from hive.inference import run_model
+        from hive.runners.base import refuse_untrusted
 
         package = installed.get(self.db, name)
+        artifact = installed.artifact(self.db, package.artifact)
+        runner = self._runner_for(artifact, wanted_runner, say)
+        refuse_untrusted(name, allow_unsandboxed or self._is_builtin(artifact), runner.isolation())
         return run_model(
-            self.home, self.store, self.runner(self.settings.runner), package, self._environment, self._machine(),
+            self.home, self.store, runner, package, self.settings.offline, self._machine(),
             inputs, output, options, on_event, say, sample,
         )  # fmt: skip
+
+    def _runner_for(self, artifact: Artifact, wanted: str, say: Say) -> Runner:
+        """The backend to use a model with: as asked for, else the one that built it if that works, else any."""
+        wanted = wanted if wanted != "auto" else self.settings.runner
+        if wanted == "auto":
+            from hive.runners.all import runners
+
+            builder = runners(self.home, self.settings.base_image).get(artifact.isolation.partition(":")[0])
+            if builder is not None and not builder.available():
+                return builder
+        return self.pick_runner(wanted, say)[0]
+
+    def _is_builtin(self, artifact: Artifact) -> bool:
+        """Whether a model's code is that of a built-in recipe of today."""
+        from hive.index import Index
+
+        with suppress(HiveError):
+            return Index().recipe(artifact.name).digest == artifact.build.recipe_digest
+        return False
 
     def load(self, name: str, threads: int, device: str) -> Any:
         from hive.inference import load_model
@@ -568,15 +605,37 @@ class Hive:
 
     # -- system
 
-    def examine(self) -> tuple[list[Check], Isolation]:
-        """What this machine offers, and what stands between a run and it."""
+    def examine(self) -> list[Check]:
+        """What this machine offers."""
         from hive.doctor import examine
         from hive.launch import supervisor_runs
-        from hive.runners.all import choose
 
-        runner = choose(self.home, self.settings.runner)
-        isolation, running = runner.isolation(), supervisor_runs(self.home)
-        return examine(self.home, runner.name, isolation, running, len(self.known_names())), isolation
+        return examine(self.home, self.backends(), supervisor_runs(self.home), len(self.known_names()))
+
+    def backends(self) -> list[Backend]:
+        """Every runner, with what it enforces here or why it cannot be used."""
+        from hive.runners.all import runners
+
+        found = []
+        for runner in runners(self.home, self.settings.base_image).values():
+            why = runner.available()
+            found.append(Backend(runner.name, why, None if why else runner.isolation()))
+        return found
+
+    def init(self, names: list[str], rebuild: bool, say: Say = _silent) -> list[tuple[str, Image]]:
+        """Build the runner image, and the layer of each recipe named, if need be: (what for, image).
+
+        Raises RunnerUnavailable where there is no engine.
+        """
+        from hive.runners.all import docker
+        from hive.runners.images import image_for, runner_image
+
+        self.home.create()
+        runner = docker(self.home, self.settings.base_image)
+        shop = runner.workshop(self.settings.offline, say)
+        made = [("runner", runner_image(shop, rebuild))]
+        made += [(name, image_for(shop, self.index.recipe(name).requirements)) for name in names]
+        return made
 
     @staticmethod
     def lock(path: Path) -> int:
@@ -602,20 +661,13 @@ class Hive:
             raise LockError(f"{path} is stale", "; ".join(stale), "hive lock")
         return len(recipes)
 
-    def runner(self, wanted: str = "auto") -> Runner:
-        from hive.runners.all import choose
+    def pick_runner(self, wanted: str = "auto", say: Say = _silent) -> tuple[Runner, str]:
+        """The backend to work with, and why this one. Raises RequestError, RunnerUnavailable."""
+        from hive.runners.all import pick
 
         self.home.create()
-        return choose(self.home, wanted)
-
-    def isolation(self, wanted: str = "auto") -> tuple[str, Isolation]:
-        runner = self.runner(wanted if wanted != "auto" else self.settings.runner)
-        return runner.name, runner.isolation()
-
-    def _environment(self, requirements: tuple[str, ...], say: Say) -> RunnerEnvironment:
-        from hive.environments import ensure
-
-        return ensure(requirements, self.home.root, self.settings.offline, say)
+        wanted = wanted if wanted != "auto" else self.settings.runner
+        return pick(self.home, wanted, self.settings.base_image, self.settings.offline, say)
 
     def _machine(self) -> Machine:
         from hive.plan import Machine

@@ -21,10 +21,10 @@ from hive_runner.frozen import replace
 from hive import installed, orders, queue
 from hive.capacity import Machine, room, runners_wanted
 from hive.db import Database
-from hive.errors import HiveError, NoCapacity
-from hive.model import Failure, Isolation, Job, QueueControl
+from hive.errors import HiveError, NoCapacity, RunnerUnavailable
+from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
-from hive.runners.base import Runner
+from hive.runners.base import Runner, refuse_untrusted
 from hive.states import JobState
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class Running:
         self.waiting_on = runner.wait_descriptor(handle)  # becomes readable at its end
         self.stopping = False
 
+    def look_only(self) -> None:
+        """Nothing more to wait on: it is looked at from time to time."""
+        if self.waiting_on is not None:
+            os.close(self.waiting_on)
+            self.waiting_on = None
+
 
 class Supervisor:
     def __init__(
@@ -62,6 +68,7 @@ class Supervisor:
         self.machine = machine
         self.say = say
         self.running: dict[tuple[int, int], Running] = {}  # by job and attempt
+        self.told_of: set[int] = set()  # the descriptors that were readable when it last slept
         self.draining = False
         self.shift = queue.control(db).shift
         self._control: tuple[int, QueueControl] | None = None  # with the version of the database that it was read at
@@ -147,7 +154,7 @@ class Supervisor:
         try:
             runner = self.choose(job.work.runner)
             isolation = runner.isolation()
-            refuse_untrusted(job, isolation)
+            refuse_untrusted(job.name, job.work.trusted, isolation)
             for earlier in range(1, job.attempt):
                 self._end_runner(job, earlier, 0)  # cancelled and tried again at once: one at a time may checkpoint
             order = orders.build_order(self.home, job, runner, self._dependencies(job))
@@ -191,13 +198,15 @@ class Supervisor:
         for live in self.running.values():
             if live.waiting_on is not None:
                 poll.register(live.waiting_on, select.POLLIN)
-        poll.poll(LOOK_EVERY_S * 1000)
+        self.told_of = {descriptor for descriptor, _ in poll.poll(LOOK_EVERY_S * 1000)}
 
     def reap(self) -> None:
         """Finish the attempts whose runner has ended, and stop those that were cancelled."""
         _collect_children()
         for live in list(self.running.values()):
             if live.runner.alive(live.folder, live.handle):
+                if live.waiting_on in self.told_of:  # only its keeper has ended, and another has taken over
+                    live.look_only()
                 current = queue.get(self.db, live.job.id)
                 stale = current.state is not JobState.RUNNING or current.attempt != live.job.attempt
                 if stale and not live.stopping:
@@ -205,8 +214,7 @@ class Supervisor:
                     live.runner.stop(live.folder, live.handle, GRACE_S)
                 continue
             del self.running[live.job.id, live.job.attempt]
-            if live.waiting_on is not None:
-                os.close(live.waiting_on)
+            live.look_only()
             self.finish(live)
 
     def finish(self, live: Running) -> None:
@@ -242,19 +250,11 @@ class Supervisor:
             shutil.rmtree(self.home.checkpoints(job.id), ignore_errors=True)
 
 
-def refuse_untrusted(job: Job, isolation: Isolation) -> None:
-    """Raises HiveError for a recipe of an unknown hand where nothing would hold it."""
-    if not isolation.isolates and not job.work.trusted:
-        raise HiveError(
-            f"{job.name} was not started",
-            f"it is not a built-in recipe, and nothing isolates it here ({isolation.note or isolation.level})",
-            "install bubblewrap, or accept the risk: hive install --allow-unsandboxed",
-        )
-
-
 def failure_of(error: Exception) -> Failure:
     from hive.store import BadOutput
 
+    if isinstance(error, RunnerUnavailable):
+        return Failure("infrastructure", error.message, error.why, error.hint)
     if isinstance(error, NoCapacity):
         return Failure("disk_full", error.message, error.why, error.hint)
     if isinstance(error, BadOutput):

@@ -22,7 +22,7 @@ from hive_runner.contract import JobSpec, RunResult
 
 from hive.errors import HiveError
 from hive.model import Limits
-from hive.runners import shim
+from hive.runners import keeping, shim
 from hive.runners.base import Ending, Mount, Order, Runner, work_path
 
 LIMITS = Limits(cpus=1, threads=1, memory_bytes=1 << 30, disk_bytes=100 << 20, wall_s=60, heartbeat_s=60)
@@ -35,6 +35,8 @@ class Backend:
 
     runner: Runner
     folder: Path
+    python: str = sys.executable
+    image: str = ""
     orders: list[Order] = field(default_factory=list)
 
     def order(self, body: str, **limits: Any) -> Order:
@@ -57,7 +59,7 @@ class Backend:
         ).write(folder / "spec.json")
         labels = {"hive.home": str(self.folder), "hive.job": "1", "hive.attempt": "1"}
         environment = {"PYTHONHASHSEED": "0"}
-        order = Order(folder, sys.executable, mounts, replace(LIMITS, **limits), environment, labels)
+        order = Order(folder, self.python, mounts, replace(LIMITS, **limits), environment, labels, self.image)
         self.orders.append(order)
         return order
 
@@ -111,12 +113,15 @@ def processes_marked(mark: str) -> set[int]:
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits that are looked at every few seconds are looked at more often: the tests have no time."""
-    monkeypatch.setattr(shim, "DISK_EVERY_S", 0.3)
-    monkeypatch.setattr(shim, "GRACE_S", 1.0)
+    for module in (keeping, shim):
+        monkeypatch.setattr(module, "DISK_EVERY_S", 0.3)
+        monkeypatch.setattr(module, "GRACE_S", 1.0)
 
 
 class RunnerContract:
     """The suite. `backend` is a fixture of the subclass."""
+
+    own_python: tuple[str, ...] = (sys.prefix,)  # of the tests, where a run uses it too
 
     # Beginning and end
 
@@ -124,7 +129,7 @@ class RunnerContract:
         order, handle = backend.start("print('hello'); (run.out / 'weights.json').write_text('[1]')")
         assert handle
         ending = backend.ended(order, handle)
-        assert (ending.exit_code, ending.reason) == (0, "")
+        assert (ending.exit_code, ending.reason) == (0, ""), ending
         assert ending.wall_s > 0 and ending.peak_memory_bytes > 1 << 20
         assert RunResult.read(order.folder / "result.json").status == "succeeded"
         assert "hello" in log(order)
@@ -234,7 +239,7 @@ class RunnerContract:
             memory_bytes=200 << 20,
         )
         assert ending.reason == "out_of_memory", ending
-        assert ending.peak_memory_bytes > 200 << 20
+        assert ending.peak_memory_bytes >= 200 << 20
 
     def test_memory_of_all_processes_together(self, backend: Backend) -> None:
         eater = "kept = b'1' * (100 << 20); import time; time.sleep(20)"
@@ -287,7 +292,7 @@ class RunnerContract:
             print('the last line')
             (run.out / 'weights.json').write_text('1')
         """)
-        assert (ending.exit_code, ending.reason) == (0, "")
+        assert (ending.exit_code, ending.reason) == (0, ""), ending
         kept = sum(path.stat().st_size for path in order.folder.glob("log*"))
         assert kept <= 2 * shim.LOG_CAP_BYTES, "600 MB were written"
         assert "the last line" in log(order)
@@ -405,7 +410,7 @@ class RunnerContract:
 
     def test_it_writes_only_where_it_may(self, backend: Backend) -> None:
         self.needs(backend, "files")
-        places = ["/", "/usr", "/etc", "/recipe", "/dev", "/runner", "/proc", "/data", "/home", "/var", sys.prefix]
+        places = ["/", "/usr", "/etc", "/recipe", "/dev", "/runner", "/proc", "/data", "/home", "/var", *self.own_python]
         allowed = ["/work", "/work/out", "/work/scratch", "/checkpoints", "/tmp"]
         found = backend.found(f"""
             for place in {places + allowed!r}:

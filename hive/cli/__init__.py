@@ -30,6 +30,7 @@ COMMANDS = {
     "start": "runners:start",
     "stop": "runners:stop",
     "restart": "runners:restart",
+    "init": "system:init",
     "lock": "system:lock",
     "doctor": "system:doctor",
     "config": "system:config",

@@ -9,7 +9,7 @@ import click
 from hive.cli.options import complete_installed, complete_model, json_option, key_values, print_json
 
 if TYPE_CHECKING:
-    from hive.model import Job, Package, Step
+    from hive.model import Job, Package, Plan, Step
     from hive.service import Hive
 
 
@@ -74,12 +74,12 @@ def install(
     for step in plan.steps:
         _tell_step(step, tell)
     if plan.builds:
-        name, isolation = hive.isolation(runner)
-        tell(f"  runner: {name}")
-        tell(f"  isolation: {isolation}" + (f"; {isolation.note}" if isolation.note else ""))
+        _tell_runner(plan, tell)
     if dry_run:
         if as_json:
-            print_json({"plan": [_step_json(step) for step in plan.steps], "dry_run": True})
+            print_json(
+                {"plan": [_step_json(step) for step in plan.steps], "runner": _runner_json(plan), "dry_run": True}
+            )
         return
     ticket = hive.install(request, plan)
     finished: list[Job] = []
@@ -102,6 +102,7 @@ def install(
         print_json(
             {
                 "plan": [_step_json(step) for step in plan.steps],
+                "runner": _runner_json(plan),
                 "jobs": [_job_facts(job) for job in finished or ticket.jobs],
                 "packages": [
                     _package_json(p) for p in hive.packages() if p.name in {s.recipe.name for s in plan.steps}
@@ -137,6 +138,19 @@ def _tell_step(step: Step, tell: Any) -> None:
         tell(f"  note: {step.note}")
     if not profile.real:
         tell(f"  WARNING: profile {profile.name} only shows that everything works. The result is NO REAL MODEL.")
+
+
+def _tell_runner(plan: Plan, tell: Any) -> None:
+    from hive.console import isolation_table
+
+    isolation = plan.isolation
+    if isolation is None:
+        return
+    tell(f"  runner: {plan.runner}" + (f" ({plan.why_runner})" if plan.why_runner else ""))
+    for line in isolation_table([(plan.runner, isolation)]).splitlines():
+        tell(f"  {line}")
+    if isolation.note:
+        tell(f"  note: {isolation.note}")
 
 
 def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
@@ -302,7 +316,8 @@ def info(name: str, card: bool, as_json: bool) -> None:
 
 
 def _print_info(name: str, details: Any) -> None:
-    from hive.console import ago, duration, metrics_table, short, size
+    from hive.console import ago, duration, isolation_table, metrics_table, short, size
+    from hive.model import Isolation
 
     recipe, package, artifact = details.recipe, details.package, details.artifact
     rows: list[tuple[str, str]] = [("name", name)]
@@ -334,11 +349,14 @@ def _print_info(name: str, details: Any) -> None:
             ("data", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "made by the recipe"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
             ("built in", duration(artifact.wall_s)),
-            ("isolation", artifact.isolation),
         ]  # fmt: skip
     width = max(len(label) for label, _ in rows)
     for label, value in rows:
         click.echo(f"{label.ljust(width)}  {value}")
+    if artifact:
+        click.echo()
+        backend, _, level = artifact.isolation.partition(": ")
+        click.echo(isolation_table([(backend, Isolation.parse(level))]))
     if artifact and artifact.metrics:
         click.echo()
         click.echo(metrics_table(artifact.metrics))
@@ -381,6 +399,14 @@ def _job_facts(job: Job) -> dict[str, Any]:
     from hive.cli.queue import job_json
 
     return job_json(job)
+
+
+def _runner_json(plan: Plan) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    if plan.isolation is None:
+        return None
+    return {"name": plan.runner, "why": plan.why_runner, "isolation": asdict(plan.isolation)}
 
 
 def _step_json(step: Step) -> dict[str, Any]:

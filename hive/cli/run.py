@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="INPUT... [--OPTION VALUE]...")
 @click.option("-o", "--output", help="File to write (default: named after the input, in this folder).")
 @click.option("--sample", is_flag=True, help="No input of your own: let the recipe make one, and use it.")
+@click.option("--runner", default="auto", show_default=True, help="Backend to run with; auto: as the model was built.")
+@click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe's model even where nothing isolates it.")
 @json_option
-def run(name: str, arguments: tuple[str, ...], output: str | None, sample: bool, as_json: bool) -> None:
+def run(
+    name: str,
+    arguments: tuple[str, ...],
+    output: str | None,
+    sample: bool,
+    runner: str,
+    allow_unsandboxed: bool,
+    as_json: bool,
+) -> None:
     """Run an installed model on files, in the sandbox.
 
     The model's own options (hive info NAME lists them) are given as --OPTION VALUE.
@@ -33,12 +44,15 @@ def run(name: str, arguments: tuple[str, ...], output: str | None, sample: bool,
     if inputs and sample:
         raise click.UsageError("--sample makes an input; leave out yours")
     with BuildDisplay(as_json, name) as display:
+        use = partial(
+            hive.run, on_event=display.event, say=say, wanted_runner=runner, allow_unsandboxed=allow_unsandboxed
+        )
         if sample:
-            made = hive.run(name, [], None, {}, display.event, say, sample=True)
+            made = use(name, [], None, {}, sample=True)
             if not as_json:
                 say(f"made a sample input: {made.output}")
             inputs = [str(made.output)]
-        outcome = hive.run(name, inputs, output, options, display.event, say)
+        outcome = use(name, inputs, output, options)
     if as_json:
         print_json(outcome_json(outcome))
         return

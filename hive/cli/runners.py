@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @json_option
 def runners(quiet: bool, as_json: bool) -> None:
     """The runners at work, and what holds each of them."""
-    from hive.console import ago, table
+    from hive.console import ago, isolation_table, table
+    from hive.model import Isolation
     from hive.service import Hive
 
     live = Hive.open().live_runners()
@@ -29,10 +30,12 @@ def runners(quiet: bool, as_json: bool) -> None:
             click.echo(each.id)
     elif live:
         rows = [
-            (each.id, each.job.name, each.attempt.runner, str(each.job.work.limits.cpus), ago(each.attempt.started_at),
-             each.attempt.isolation) for each in live
+            (each.id, each.job.name, each.attempt.runner, str(each.job.work.limits.cpus), ago(each.attempt.started_at))
+            for each in live
         ]  # fmt: skip
-        click.echo(table(("RUNNER", "NAME", "BACKEND", "CPUS", "SINCE", "ISOLATION"), rows))
+        click.echo(table(("RUNNER", "NAME", "BACKEND", "CPUS", "SINCE"), rows))
+        click.echo()
+        click.echo(isolation_table((each.id, Isolation.parse(each.attempt.isolation)) for each in live))
     else:
         click.echo("no runner is at work", err=True)
 

@@ -1,4 +1,4 @@
-"""doctor, config, lock."""
+"""init, doctor, config, lock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,42 @@ import os
 
 import click
 
-from hive.cli.options import json_option, print_json
+from hive.cli.options import complete_model, json_option, print_json
+
+
+@click.command()
+@click.argument("names", nargs=-1, shell_complete=complete_model)
+@click.option("--base-image", metavar="IMAGE", help="Build on this image instead of the public one of this Python.")
+@click.option("--rebuild", is_flag=True, help="Build the image anew, with the libraries of today.")
+@json_option
+def init(names: tuple[str, ...], base_image: str | None, rebuild: bool, as_json: bool) -> None:
+    """Make ready to build: the image that containers run in; without Docker, check the embedded sandbox.
+
+    Models that are named get the layer of their own requirements too. Nothing needs this: install does it by itself.
+    """
+    from dataclasses import asdict
+
+    from hive.console import isolation_table, say, short, size
+    from hive.errors import RequestError
+    from hive.service import Hive
+
+    hive = Hive.open(**({"base_image": base_image} if base_image else {}))
+    backends = hive.backends()
+    engine = next(backend for backend in backends if backend.name == "docker")
+    images = [] if engine.unavailable else hive.init(list(names), rebuild, (lambda text: None) if as_json else say)
+    if as_json:
+        facts = [{"for": name, **asdict(image)} for name, image in images]
+        print_json({"images": facts, "runners": [asdict(backend) for backend in backends]})
+    else:
+        if engine.unavailable:
+            say(f"no image was built: {engine.unavailable}")
+            say("runs use the embedded sandbox, which needs no image and no engine:")
+        for name, image in images:
+            say(f"{name}: {image.tag} ({short(image.id)}, Python {image.python}, {size(image.size_bytes)})")
+        click.echo(isolation_table((b.name, b.isolation) for b in backends if b.isolation))
+    if not any(backend.isolation and backend.isolation.isolates for backend in backends):
+        why = "; ".join(backend.unavailable or str(backend.isolation) for backend in backends)
+        raise RequestError("nothing isolates a run here", why, "apt install bubblewrap, or Docker")
 
 
 @click.command()
@@ -15,20 +50,19 @@ def doctor(as_json: bool) -> None:
     """Check what this machine offers: sandbox, database, disk, training libraries."""
     from dataclasses import asdict
 
-    from hive.console import table
+    from hive.console import isolation_table, table
     from hive.errors import RequestError
     from hive.service import Hive
 
-    checks, isolation = Hive.open().examine()
+    hive = Hive.open()
+    checks = hive.examine()
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
         marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
         click.echo(table(("CHECK", "", "FOUND"), [(c.name, marks[c.status], c.found) for c in checks]))
-        aspects = ("files", "network", "home", "processes", "memory", "cpu")
-        words = {"yes": "enforced", "watched": "watched", "no": "not"}
         click.echo()
-        click.echo(table(("A RUN'S", "LIMIT IS"), [(a, words[getattr(isolation, a)]) for a in aspects]))
+        click.echo(isolation_table((b.name, b.isolation) for b in hive.backends() if b.isolation))
     problems = [check for check in checks if check.status == "problem"]
     if problems:
         raise RequestError(f"{len(problems)} problem(s): {', '.join(c.name for c in problems)}", "", problems[0].hint)

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-from hive.errors import NoCapacity, RequestError
+from hive.environments import Say
+from hive.errors import HiveError, RequestError, RunnerUnavailable
 from hive.paths import Home
 from hive.runners.base import Runner
+from hive.runners.docker import DockerRunner
 from hive.runners.process import ProcessRunner
+from hive.suggest import did_you_mean
 
 
-def runners(home: Home) -> dict[str, Runner]:
-    return {runner.name: runner for runner in (ProcessRunner(home.root),)}
+def runners(home: Home, base_image: str = "") -> dict[str, Runner]:
+    return {runner.name: runner for runner in (DockerRunner(home.root, base_image), ProcessRunner(home.root))}
 
 
-def choose(home: Home, wanted: str) -> Runner:
-    """The backend called `wanted`, or with "auto" the first that works here. Raises RequestError, NoCapacity."""
-    known = runners(home)
+def docker(home: Home, base_image: str = "") -> DockerRunner:
+    """Raises RunnerUnavailable where no engine answers."""
+    runner = DockerRunner(home.root, base_image)
+    if why := runner.available():
+        raise RunnerUnavailable("there is no Docker Engine to build an image with", why)
+    return runner
+
+
+def choose(home: Home, name: str, base_image: str = "") -> Runner:
+    """The backend called `name`. Raises RequestError if there is none, RunnerUnavailable if it does not work here."""
+    known = runners(home, base_image)
+    if name not in known:
+        raise RequestError(f"there is no runner {name!r}", *did_you_mean(name, ["auto", *known]))
+    if why := known[name].available():
+        raise RunnerUnavailable(f"runner {name} cannot be used here", why, "--runner auto takes one that can")
+    return known[name]
+
+
+def pick(home: Home, wanted: str, base_image: str, offline: bool, say: Say) -> tuple[Runner, str]:
+    """The backend called `wanted`, or with "auto" the first that works here and is ready; and why this one.
+
+    Docker is ready when its image is there, or could be built now.
+    """
     if wanted != "auto":
-        if wanted not in known:
-            raise RequestError(f"there is no runner {wanted!r}", f"known are auto, {', '.join(known)}")
-        if why := known[wanted].available():
-            raise NoCapacity(f"runner {wanted} cannot be used here", why, "try: --runner auto")
-        return known[wanted]
-    return next(runner for runner in known.values() if not runner.available())
+        return choose(home, wanted, base_image), "asked for"
+    passed_over = []
+    for runner in runners(home, base_image).values():
+        try:
+            if why := runner.available():
+                passed_over.append(why)
+                continue
+            return runner, runner.prepare(offline, say) or "; ".join(passed_over)
+        except HiveError as error:
+            passed_over.append(f"{error.message}: {error.why}")
+    raise RunnerUnavailable("no runner works here", "; ".join(passed_over), "hive doctor")

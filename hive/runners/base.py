@@ -8,11 +8,15 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from hive_runner.frozen import frozen
 
+from hive.errors import HiveError
 from hive.model import Isolation, Limits
+
+if TYPE_CHECKING:
+    from hive.environments import RunnerEnvironment, Say
 
 EXIT_FILE = "exit.json"
 LOG_FILE = "log.txt"
@@ -33,11 +37,13 @@ class Order:
     """One execution, ready to start."""
 
     folder: Path  # the contract's folder: spec.json, out/, events.jsonl, ... mounted writable as its work folder
-    python: str  # interpreter that has the recipe's requirements
+    python: str  # interpreter that has the recipe's requirements, as the run sees it
     mounts: tuple[Mount, ...]
     limits: Limits
     environment: dict[str, str]
     labels: dict[str, str]  # home, job, attempt
+    image: str = ""  # what a container is made from
+    device: str = "cpu"  # "cuda": it gets a GPU
     dies_with_caller: bool = False  # True for `hive run`; a build outlives its supervisor
 
 
@@ -84,6 +90,18 @@ class Runner(Protocol):
         """What it really enforces on this machine, found by probing."""
         ...
 
+    def prepare(self, offline: bool, say: Say) -> str:
+        """Have it ready for runs; what makes it so, in words, if that is worth telling. Raises HiveError."""
+        ...
+
+    def environment(self, requirements: tuple[str, ...], offline: bool, say: Say) -> RunnerEnvironment:
+        """What has a recipe's requirements here, made now if need be. Raises RequestError, NoCapacity."""
+        ...
+
+    def has_gpu(self) -> bool:
+        """Whether a run can be given a GPU."""
+        ...
+
     def place(self, mount: Mount) -> str:
         """The path at which the run will see a mount."""
         ...
@@ -103,6 +121,16 @@ class Runner(Protocol):
         ...
 
     def ending(self, folder: Path, handle: str) -> Ending | None: ...
+
+
+def refuse_untrusted(name: str, trusted: bool, isolation: Isolation) -> None:
+    """Raises HiveError for a recipe of an unknown hand where nothing would hold it."""
+    if not isolation.isolates and not trusted:
+        raise HiveError(
+            f"{name} was not started",
+            f"it is not a built-in recipe, and nothing isolates it here ({isolation.note or isolation.level})",
+            "install bubblewrap, or accept the risk with --allow-unsandboxed",
+        )
 
 
 def work_path(runner: Runner, folder: Path, *parts: str) -> str:

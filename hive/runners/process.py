@@ -9,12 +9,16 @@ import sys
 from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hive import locks
 from hive.errors import HiveError
 from hive.model import Isolation
 from hive.runners import shim
 from hive.runners.base import Ending, Mount, Order, work_mount
+
+if TYPE_CHECKING:
+    from hive.environments import RunnerEnvironment, Say
 
 LOCK_FILE = "attempt.lock"
 HANDLE_FILE = "handle"
@@ -68,6 +72,17 @@ class ProcessRunner:
             "none", files="no", network="no", home="no", processes="no", memory="watched", cpu="yes",
             note=f"no sandbox: {self._refusal}",
         )  # fmt: skip
+
+    def prepare(self, offline: bool, say: Say) -> str:
+        return ""
+
+    def environment(self, requirements: tuple[str, ...], offline: bool, say: Say) -> RunnerEnvironment:
+        from hive.environments import ensure
+
+        return ensure(requirements, self.state, offline, say)
+
+    def has_gpu(self) -> bool:
+        return False  # a sandbox shows it no device
 
     def place(self, mount: Mount) -> str:
         return mount.target if self._bwrap else str(mount.source)
