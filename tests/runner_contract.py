@@ -410,7 +410,8 @@ class RunnerContract:
 
     def test_it_writes_only_where_it_may(self, backend: Backend) -> None:
         self.needs(backend, "files")
-        places = ["/", "/usr", "/etc", "/recipe", "/dev", "/runner", "/proc", "/data", "/home", "/var", *self.own_python]
+        places = ["/", "/usr", "/etc", "/recipe", "/dev", "/runner", "/proc", "/data", "/home", "/var"]
+        places += self.own_python
         allowed = ["/work", "/work/out", "/work/scratch", "/checkpoints", "/tmp"]
         found = backend.found(f"""
             for place in {places + allowed!r}:

@@ -13,7 +13,7 @@ import pytest
 pytest.register_assert_rewrite("runner_contract")
 
 from engine import require_engine  # noqa: E402
-from hive_cli import holders, kill, until  # noqa: E402
+from hive_cli import holders, kill  # noqa: E402
 from runner_contract import SECRET, Backend, RunnerContract, looks_often  # noqa: E402
 
 from hive.runners.docker import LOCK_FILE, DockerRunner, container_name  # noqa: E402
