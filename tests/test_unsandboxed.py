@@ -42,4 +42,15 @@ def test_the_doctor_calls_it_a_problem(hive: HiveCli) -> None:
 
 
 def test_a_plan_says_what_is_not_enforced(hive: HiveCli) -> None:
-    assert "isolation: none (files no" in hive.ok("install", "--dry-run", "trivial").err
+    told = hive.ok("install", "--dry-run", "trivial").err
+    assert any(line.split()[:3] == ["process", "none", "not"] for line in told.splitlines())
+    assert "note: no sandbox: bubblewrap is not installed" in told
+
+
+def test_a_model_of_a_foreign_recipe_is_not_run_either(hive: HiveCli) -> None:
+    hive.ok("install", "--allow-unsandboxed", "tiny")
+    (hive.cwd / "numbers.txt").write_text("1\n2\n")
+    refused = hive("run", "tiny", "numbers.txt", "-o", "out.txt")
+    assert refused.code == 1 and "--allow-unsandboxed" in refused.err
+    assert not (hive.cwd / "out.txt").exists()
+    hive.ok("run", "--allow-unsandboxed", "tiny", "numbers.txt", "-o", "out.txt")

@@ -19,7 +19,8 @@ def test_install_tells_each_phase_on_a_line_and_leaves_stdout_to_data(hive: Hive
     for line in ("tiny: queued as job 1", "tiny: train (of 200)", "tiny: evaluate", "  gate passed: accuracy >= 0.8"):
         assert told.count(line) == 1, done
     assert any(line.startswith("installed tiny 1.0.0 (") for line in told)
-    assert "  isolation: " in done.err
+    assert "  runner: process (asked for)" in told
+    assert any(line.split()[:2] == ["RUNNER", "LEVEL"] for line in told)
 
 
 def test_install_again_keeps_what_is_there(tiny: HiveCli) -> None:

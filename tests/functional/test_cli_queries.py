@@ -64,7 +64,7 @@ def test_search_needs_every_word(tiny: HiveCli) -> None:
 
 def test_info_of_what_is_installed_and_of_what_is_not(tiny: HiveCli) -> None:
     told = tiny.ok("info", "tiny").out
-    for line in ("artifact", "build key", "seed", "isolation", "accuracy ↑"):
+    for line in ("artifact", "build key", "seed", "LEVEL", "accuracy ↑"):
         assert line in told
     facts = tiny.ok("info", "--json", "tiny").json()
     assert facts["installed"]["artifact"]["metrics"][0]["name"] == "accuracy"
@@ -141,7 +141,7 @@ def test_doctor_finds_the_sandbox_and_the_recipes(hive: HiveCli) -> None:
     assert checks["home"]["status"] == checks["recipes"]["status"] == "ok"
     assert not hive.home.exists()
     table = hive("doctor").out
-    assert "network    " in table and "PROBLEM" not in table.split("disk")[0]
+    assert "NETWORK" in table and "PROBLEM" not in table.split("disk")[0]
 
 
 def test_doctor_names_a_home_that_cannot_be_written(hive: HiveCli, tmp_path: Path) -> None:
