@@ -25,6 +25,7 @@ from hive_cli import kill
 from hostile_canaries import PROBES, Canaries, plant, probe_names, processes_left
 from runner_contract import Backend, log, processes_marked
 
+from hive.model import Isolation
 from hive.runners import shim
 from hive.runners.base import Order
 
@@ -69,10 +70,13 @@ class HostileContract:
 
 def escapes(backend: Backend, canaries: Canaries) -> list[str]:
     """The probes that got out of what the backend says it isolates."""
-    isolation = backend.runner.isolation()
+    return broken_promises(attack(backend, canaries), backend.runner.isolation())
+
+
+def broken_promises(report: Report, isolation: Isolation) -> list[str]:
     return [
         f"{name} ({told['aspect']}): {told['detail']}"
-        for name, told in attack(backend, canaries).items()
+        for name, told in report.items()
         if told["escaped"] and getattr(isolation, told["aspect"], "no") == "yes"
     ]
 

@@ -53,10 +53,10 @@ class Canaries:
         """What happened, by the probe that did it. left: the folder in which the run could write."""
         found = dict.fromkeys(self._reached(), "the server was reached")
         for probe, path in self.written.items():
-            if self._has_token(path):
+            if self._has_mark(path):
                 found[probe] = f"{path} was written"
         for path in (path for folder in self.shared for path in folder.iterdir()):
-            if path.name not in ("secret", "victim", "foreign", "id") or self._has_token(path):
+            if path.name not in ("secret", "victim", "foreign", "id") or self._has_mark(path):
                 found["write_public_files"] = f"{path} was written"
         if marked := processes_left(self.targets["left_mark"]):
             found["outlive_the_run"] = f"process {min(marked)} lives on"
@@ -65,7 +65,7 @@ class Canaries:
         if self.victim.poll() is not None:
             found["kill_process"] = "the victim is dead"
         with suppress(BlockingIOError):
-            if self.targets["token"].encode() in os.read(self.terminal, 1 << 16):
+            if self._mark in os.read(self.terminal, 1 << 16):
                 found["type_into_terminal"] = "the terminal shows it"
         if session_key("search", self.targets["planted_key"]) is not None:
             found["add_key"] = "the key is in the session keyring"
@@ -75,9 +75,14 @@ class Canaries:
                 found["make_setuid_program"] = f"{path.name} runs as uid {status.st_uid}"
         return found
 
-    def _has_token(self, path: Path) -> bool:
+    @property
+    def _mark(self) -> bytes:
+        """What the probes write."""
+        return f"hostile {self.targets['token']}".encode()
+
+    def _has_mark(self, path: Path) -> bool:
         try:
-            return self.targets["token"].encode() in path.read_bytes()
+            return self._mark in path.read_bytes()
         except OSError:
             return False
 
@@ -107,7 +112,7 @@ def plant(folder: Path) -> Iterator[Canaries]:
         stack.enter_context(variable("AWS_SECRET_ACCESS_KEY", secret))
         targets = {
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest(),
-            "token": f"hive-token-{uuid.uuid4().hex}",  # what a probe writes
+            "token": uuid.uuid4().hex,  # part of what a probe writes
             "home": str(home),
             "real_home": str(REAL_HOME),
             "database": str(written["write_hive_database"]),

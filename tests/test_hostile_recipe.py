@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import uuid
 from collections.abc import Iterator
@@ -12,10 +13,12 @@ import pytest
 pytest.register_assert_rewrite("runner_contract", "hostile", "hostile_canaries")
 
 from hive_cli import HiveCli  # noqa: E402
-from hostile import HostileContract, attack_plainly  # noqa: E402
+from hostile import HostileContract, attack_plainly, broken_promises, judged  # noqa: E402
 from hostile_canaries import plant  # noqa: E402
 from runner_contract import Backend  # noqa: E402
 from test_process_runner import backend_in  # noqa: E402
+
+from hive.runners.process import ProcessRunner  # noqa: E402
 
 # What any user of a machine may do where nothing keeps him from it; much more where the tests run as root.
 OPEN_TO_ALL = {
@@ -44,6 +47,19 @@ def test_without_a_sandbox_the_probes_do_get_out(tmp_path: Path) -> None:
     assert len(report) >= 30
     held = {name: report[name]["detail"] for name in OPEN_TO_ALL if not report[name]["escaped"]}
     assert held == {}
+
+
+def test_nothing_gets_out_of_an_installation(hive: HiveCli, tmp_path: Path) -> None:
+    """The same through the command line: a supervisor, its descriptors and its environment."""
+    with plant(tmp_path) as canaries:
+        hive.ok("install", "hostile", "--param", f"targets={json.dumps(canaries.targets)}")
+        job = hive.job()
+        assert job.artifact
+        probes = hive.service().store.path(job.artifact) / "probes.json"
+        report = judged(probes, canaries, hive.paths.root, f"job {job.id} left no {probes}")
+    isolation = ProcessRunner(hive.paths.root).isolation()
+    found = broken_promises(report, isolation)
+    assert not found, "\n".join([str(isolation), *found])
 
 
 def test_a_link_to_a_file_of_the_user_is_not_published(hive: HiveCli) -> None:

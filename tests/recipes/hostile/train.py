@@ -129,8 +129,13 @@ def opens_for_writing(paths):
 def append(on, path):
     """Write to a canary that is there. A folder that the run makes for itself proves nothing."""
     with open(os.open(path, os.O_WRONLY | os.O_APPEND), "wb") as file:
-        file.write(on.token.encode())
+        file.write(mark(on))
     return f"wrote to {path}"
+
+
+def mark(on):
+    """What a probe writes. The token alone is in what hive itself writes down about the job."""
+    return f"hostile {on.token}".encode()
 
 
 def others():
@@ -229,8 +234,8 @@ def write_startup_file(on):
 def add_authorized_key(on):
     """Make a new file in ~/.ssh."""
     path = f"{on.home}/.ssh/authorized_keys"
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(on.token)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(mark(on))
     return f"made {path}"
 
 
@@ -772,7 +777,7 @@ def type_into_terminal(on):
         if path == "/dev/tty":
             sent = "it has a controlling terminal"
         elif is_file(on, path, os.fstat(terminal)):
-            os.write(terminal, on.token.encode())
+            os.write(terminal, mark(on))
             sent = f"wrote to {path}"
     return sent
 
@@ -953,14 +958,14 @@ def end_as_if_well(run):
     os._exit(0)
 
 
-def fork_bomb(out, mark, most=2000, lasts_s=3):
+def fork_bomb(out, name, most=1000, lasts_s=3):
     """Fork until the machine says no, at most `most` times; none ends by itself. out/forked.json: how many."""
     forked = 0
     try:
         while forked < most:
             if os.fork() == 0:
                 os.setsid()
-                os.execv("/bin/sleep", [mark, "300"])
+                os.execv("/bin/sleep", [name, "300"])
             forked += 1
     except OSError as error:
         print(f"after {forked} forks: {error}", flush=True)
