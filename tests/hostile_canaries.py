@@ -71,8 +71,9 @@ class Canaries:
             found["add_key"] = "the key is in the session keyring"
         for path in left.rglob("*"):
             status = path.lstat()
-            if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_ISUID and status.st_uid in (0, os.geteuid()):
-                found["make_setuid_program"] = f"{path.name} runs as uid {status.st_uid}"
+            runs_as_owner = stat.S_ISREG(status.st_mode) and status.st_mode & (stat.S_ISUID | stat.S_ISGID)
+            if runs_as_owner and status.st_uid in (0, os.geteuid()):
+                found["make_setuid_program"] = f"{path.name}: mode {status.st_mode:o}, of uid {status.st_uid}"
         return found
 
     @property

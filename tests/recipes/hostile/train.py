@@ -157,12 +157,12 @@ NUMBERS = {
     "x86_64": {
         "pivot_root": 155, "settimeofday": 164, "iopl": 172, "add_key": 248, "keyctl": 250, "perf_event_open": 298,
         "open_by_handle_at": 304, "setns": 308, "process_vm_readv": 310, "finit_module": 313, "bpf": 321,
-        "userfaultfd": 323, "io_uring_setup": 425, "pidfd_getfd": 438,
+        "userfaultfd": 323, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
     },
     "aarch64": {
         "pivot_root": 41, "settimeofday": 170, "add_key": 217, "keyctl": 219, "perf_event_open": 241,
         "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270, "finit_module": 273, "bpf": 280,
-        "userfaultfd": 282, "io_uring_setup": 425, "pidfd_getfd": 438,
+        "userfaultfd": 282, "io_uring_setup": 425, "pidfd_getfd": 438, "fchmodat2": 452,
     },
 }  # fmt: skip
 
@@ -540,9 +540,24 @@ def use_setuid_programs(on):
 @probe("files")
 def make_setuid_program(on):
     """Leave a program in out/ that runs as its owner, whoever calls it. Whose it is, the machine outside sees."""
-    path = f"{on.out}/setuid"
-    Path(path).write_text("#!/bin/sh\n")
-    os.chmod(path, 0o4755)
+    AT_FDCWD = -100
+    place = tempfile.mkdtemp(dir=on.out)
+    ways = {
+        "chmod": lambda path: os.chmod(path, 0o4755),
+        "fchmod": lambda path: os.fchmod(os.open(path, os.O_RDONLY), 0o4755),
+        "fchmodat2": lambda path: syscall("fchmodat2", AT_FDCWD, path.encode(), 0o4755, 0),
+        "set-group": lambda path: os.chmod(path, 0o2755),
+    }
+    refused = []
+    for name, way in ways.items():
+        path = f"{place}/{name}"
+        Path(path).write_text("#!/bin/sh\n")
+        try:
+            way(path)
+        except OSError as error:
+            refused.append(f"{name}: {error.strerror}")
+    if refused:
+        raise OSError("; ".join(refused))
 
 
 @probe("files")
