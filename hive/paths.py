@@ -36,6 +36,10 @@ class Home:
         return self.root / "recipes"
 
     @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.root / "supervisor.lock"
 

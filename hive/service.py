@@ -637,29 +637,33 @@ class Hive:
         made += [(name, image_for(shop, self.index.recipe(name).requirements)) for name in names]
         return made
 
-    @staticmethod
-    def lock(path: Path) -> int:
+    def lock(self, path: Path) -> int:
         """Write the lock of the built-in recipes; how many it holds. Raises RequestError."""
         from hive.index import Index
         from hive.lockfile import render
 
         recipes = list(Index().recipes())
         try:
-            path.write_text(render(recipes))
+            path.write_text(render(recipes, self._image()))
         except OSError as error:
             raise RequestError(f"cannot write {path}", error.strerror or str(error)) from error
         return len(recipes)
 
-    @staticmethod
-    def check_lock(path: Path) -> int:
+    def check_lock(self, path: Path) -> int:
         """How many recipes the lock at `path` holds. Raises LockError naming each field that is stale."""
         from hive.index import Index
         from hive.lockfile import stale_fields
 
         recipes = list(Index().recipes())
-        if stale := stale_fields(path, recipes):
+        if stale := stale_fields(path, recipes, self._image()):
             raise LockError(f"{path} is stale", "; ".join(stale), "hive lock")
         return len(recipes)
+
+    def _image(self) -> str:
+        """The digest of the runner image that this machine has, "" without."""
+        from hive.runners.images import known_image
+
+        return known_image(self.home.images)
 
     def pick_runner(self, wanted: str = "auto", say: Say = _silent) -> tuple[Runner, str]:
         """The backend to work with, and why this one. Raises RequestError, RunnerUnavailable."""

@@ -99,7 +99,7 @@ def lock(check: bool, path: str) -> None:
     from hive.service import Hive
 
     if check:
-        say(f"{path} is up to date: {Hive.check_lock(Path(path))} recipes")
+        say(f"{path} is up to date: {Hive.open().check_lock(Path(path))} recipes")
     else:
-        count = Hive.lock(Path(path))
+        count = Hive.open().lock(Path(path))
         say(f"locked {count} recipe{'s' * (count != 1)} in {path}")

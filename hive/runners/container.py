@@ -117,7 +117,10 @@ class _Keeper:
 
     def _follow(self, past: bool) -> None:
         """Copy the output into the log, in a thread: what the engine kept of it first if `past`, then what comes."""
-        stream = self.client.attach(self.name, stdout=True, stderr=True, stream=True, logs=past)
+        if past:
+            stream = self.client.logs(self.name, stream=True, follow=True)
+        else:  # never behind, however much comes
+            stream = self.client.attach(self.name, stdout=True, stderr=True, stream=True)
 
         def copy() -> None:
             with suppress(Exception):  # the engine went away; whoever watches notices it too

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from docker.errors import DockerException, ImageNotFound
 from hive_runner.frozen import frozen
 
 from hive import locks
@@ -146,6 +145,8 @@ def _ensure(shop: Workshop, tag: str, build: Callable[[], None], rebuild: bool =
 
 
 def _find(shop: Workshop, tag: str) -> Image | None:
+    from docker.errors import ImageNotFound
+
     try:
         facts = shop.client.inspect_image(tag)
     except ImageNotFound:
@@ -224,6 +225,8 @@ def _build(
     fresh: bool = False,
 ) -> None:
     """Build from `files`: place -> content, or the file that holds it. Raises RequestError naming the step."""
+    from docker.errors import DockerException
+
     with tempfile.TemporaryFile(dir=shop.state) as context:
         _pack(files, context)
         context.seek(0)

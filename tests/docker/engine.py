@@ -72,3 +72,8 @@ def answers(host: str) -> bool:
             return b" 200 " in connection.recv(64)
     except (OSError, ValueError):
         return False
+
+
+def is_private() -> bool:
+    """Whether the engine is the one of the script beside this module, which tests may restart."""
+    return engine() == f"unix://{ASKED_FOLDER or DEFAULT_FOLDER}/docker.sock"
