@@ -47,6 +47,7 @@ class HiveCli:
     home: Path
     cwd: Path
     environment: dict[str, str] = field(default_factory=dict)
+    deadline_s: float = DEADLINE_S  # of one command
 
     @property
     def command(self) -> list[str]:
@@ -63,7 +64,7 @@ class HiveCli:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=DEADLINE_S,
+            timeout=self.deadline_s,
         )
         return Result(done.returncode, done.stdout, done.stderr)
 

@@ -25,7 +25,7 @@ from hive.model import Limits
 from hive.runners import keeping
 from hive.runners.base import EXIT_FILE, Ending, open_plain
 from hive.runners.engine import connect, reason
-from hive.runners.keeping import Bounds, Log, record
+from hive.runners.keeping import Bounds, Log, give, record
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -46,7 +46,10 @@ def keep(name: str, specification: dict[str, Any] | None, folder: Path, lock: in
     try:
         keeping.detach(lock, "hive-container")
         keeper = _Keeper(name, folder, caller)
-        record(folder, keeper.run(specification))
+        ending = keeper.run(specification)
+        if os.getuid() == 0:  # what the run wrote as nobody becomes the caller's
+            give([folder, *keeper.bounds.writable], 0, 0)
+        record(folder, ending)
         keeper.remove(name)
     except BaseException as error:  # the last line of defence: nobody else will tell
         why = f"the container's keeper failed: {type(error).__name__}: {error}"

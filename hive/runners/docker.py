@@ -25,6 +25,7 @@ from hive.model import Isolation
 from hive.runners import handles
 from hive.runners.base import EXIT_FILE, Ending, Mount, Order, work_mount
 from hive.runners.engine import Engine, connect, examine
+from hive.runners.keeping import give
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -137,7 +138,7 @@ class DockerRunner:
         mounts = [*order.mounts, work_mount(order.folder)]
         user = self._user()
         if user == (NOBODY, NOBODY):
-            _give_away([mount.source for mount in mounts if mount.writable])
+            give([mount.source for mount in mounts if mount.writable], NOBODY, NOBODY)
             _refuse_unreadable([mount.source for mount in mounts if not mount.writable])
         # the proof of its life is not the run's to remove
         mounts += [Mount(order.folder / name, f"/work/{name}") for name in (LOCK_FILE, handles.HANDLE_FILE)]
@@ -248,15 +249,6 @@ def _mount(mount: Mount) -> DockerMount:
     from docker.types import Mount as DockerMount
 
     return DockerMount(mount.target, str(mount.source), type="bind", read_only=not mount.writable)
-
-
-def _give_away(folders: Iterable[Path]) -> None:
-    """Let the run's user write in folders that hive, as root, has made."""
-    for folder in folders:
-        os.chown(folder, NOBODY, NOBODY)
-        for parent, names, files in os.walk(folder):
-            for name in (*names, *files):
-                os.chown(os.path.join(parent, name), NOBODY, NOBODY, follow_symlinks=False)
 
 
 def _refuse_unreadable(sources: Iterable[Path]) -> None:

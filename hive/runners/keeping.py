@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -137,6 +138,16 @@ def folder_bytes(folder: Path) -> int:
             except OSError:
                 continue
     return total
+
+
+def give(folders: Iterable[Path], uid: int, gid: int) -> None:
+    """Make a user the owner of folders and of all that is in them, links not followed."""
+    for folder in folders:
+        os.chown(folder, uid, gid)
+        for parent, names, files in os.walk(folder):
+            for name in (*names, *files):
+                with suppress(OSError):  # gone meanwhile
+                    os.chown(os.path.join(parent, name), uid, gid, follow_symlinks=False)
 
 
 def record(folder: Path, ending: Ending) -> None:

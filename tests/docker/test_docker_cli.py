@@ -90,6 +90,7 @@ def test_run_uses_what_built_the_model(hive: HiveCli) -> None:
     assert (by_docker["runner"], by_process["runner"]) == ("docker", "process")
     assert (hive.cwd / "docker.txt").read_bytes() == (hive.cwd / "process.txt").read_bytes()
     assert by_docker["peak_memory_bytes"] > 1 << 20
+    assert (hive.cwd / "docker.txt").stat().st_uid == os.getuid()
     (hive.cwd / "secret.txt").write_text("3\n")
     (hive.cwd / "secret.txt").chmod(0o600)
     closed = hive("run", "tiny", "secret.txt", "-o", "secret-out.txt")
@@ -140,6 +141,7 @@ def test_both_runners_make_the_same_bytes(hive: HiveCli, recipe: str) -> None:
 def test_both_runners_make_the_same_real_model(hive: HiveCli) -> None:
     """The smoke profile of a built-in recipe, whose own libraries are a layer of the image here, an overlay there."""
     hive.environment["HIVE_SOURCES"] = ""
+    hive.deadline_s = 600
     assert_same_bytes(hive, "gis-lidar", "--profile", "smoke")
 
 
