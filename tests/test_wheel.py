@@ -101,6 +101,17 @@ def test_digest_of_a_recipe_is_that_of_the_checkout(user: InstalledCli, tmp_path
         assert user.ok("info", "--json", recipe.name).json()["recipe"]["digest"] == recipe.digest
 
 
+def test_wheel_builds_the_runner_image_of_the_checkout(installed: Path) -> None:
+    from hive.model import digest_of
+    from hive.paths import runner_sources
+
+    program = "from hive.model import digest_of; from hive.paths import runner_sources as r; "
+    program += "print(digest_of({place: content.decode() for place, content in r().items()}))"
+    files = {place: content.decode() for place, content in runner_sources().items()}
+    assert {"Dockerfile.runner", "training-runner/hive_runner/contract.py"} <= set(files)
+    assert call(str(installed / "bin" / "python"), "-c", program).strip() == digest_of(files)
+
+
 def test_installed_hive_installs_and_runs_a_model(user: InstalledCli) -> None:
     user.ok("install", "trivial")
     (user.cwd / "text.txt").write_text("abc\n")
