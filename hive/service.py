@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 GRACE_S = 10.0  # for a runner to save a checkpoint
+SEE_TO_EVERY_S = 2.0
 
 
 def _silent(text: str) -> None:
@@ -116,6 +117,7 @@ class Hive:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
+        self._seen_to = 0.0  # when it last made sure that somebody supervises
 
     @cached_property
     def index(self) -> Index:
@@ -336,6 +338,15 @@ class Hive:
             inputs, output, options, on_event, say, sample,
         )  # fmt: skip
 
+    def run_flags(self, name: str) -> set[str]:
+        """The options of an installed model that are true or false, and so need no value."""
+        from hive.recipe import read_recipe
+
+        if self._reading is None or (package := installed.find(self._reading, name)) is None:
+            return set()
+        recipe = read_recipe(self.store.path(package.artifact) / "recipe", "installed")
+        return {option.name for option in recipe.run.options if isinstance(option.default, bool)}
+
     def _runner_for(self, artifact: Artifact, wanted: str, say: Say) -> Runner:
         """The backend to use a model with: as asked for, else the one that built it if that works, else any."""
         wanted = wanted if wanted != "auto" else self.settings.runner
@@ -529,20 +540,19 @@ class Hive:
 
         A supervisor that died meanwhile is replaced, so that whoever watches sees an end.
         """
-        from hive.launch import launch
         from hive.progress import EventTail
 
         job, seen, tail = queue.get(self.db, job_id), self.db.version_seen(), EventTail()
         yield Update(job)
-        started, looked = time.monotonic(), time.monotonic()
+        self._seen_to = time.monotonic()
+        started = time.monotonic()
         while True:
             if job.attempt:
                 for event in tail.read(self.home.attempt(job.id, job.attempt)):
                     yield Update(job, event)
             if job.state.is_over:
                 return
-            now = time.monotonic()
-            time.sleep(0.004 if now - started < 1 else 0.05)
+            time.sleep(0.004 if time.monotonic() - started < 1 else 0.05)
             version = self.db.version_seen()
             if version != seen:
                 seen, before = version, job
@@ -552,10 +562,19 @@ class Hive:
                         for event in tail.read(self.home.attempt(job.id, job.attempt)):
                             yield Update(before, event)
                     yield Update(job)
-            elif now - looked > 2:
-                looked = now
-                if job.state is JobState.RUNNING or not queue.control(self.db).hold:
-                    launch(self.home)
+            else:
+                self._see_to(job)
+
+    def _see_to(self, job: Job) -> None:
+        """Every other second: if a job waits or runs, and nobody holds the queue, somebody supervises."""
+        from hive.launch import launch
+
+        now = time.monotonic()
+        if job.state.is_over or now - self._seen_to < SEE_TO_EVERY_S:
+            return
+        self._seen_to = now
+        if job.state is JobState.RUNNING or not queue.control(self.db).hold:
+            launch(self.home)
 
     def logs(self, target: str, tail: int | None, follow: bool) -> Iterator[str]:
         """The log of the newest attempt of a job (by number) or of a model's newest job; with `follow`, what comes
@@ -583,7 +602,7 @@ class Hive:
     def _follow_logs(self, job: Job, tail: int | None) -> Iterator[str]:
         from hive.progress import tail_log
 
-        told = 0  # the attempt whose log was printed
+        told, self._seen_to = 0, time.monotonic()  # told: the attempt whose log was printed
         while not (job.state.is_over and job.attempt == told):
             if job.attempt > told:
                 told = job.attempt
@@ -592,9 +611,11 @@ class Hive:
             else:
                 time.sleep(0.05)
             job = self.job(job.id)
+            self._see_to(job)
 
     def _attempt_over(self, job_id: int, attempt: int) -> bool:
         job = self.job(job_id)
+        self._see_to(job)
         return job.attempt != attempt or job.state is not JobState.RUNNING
 
     def metrics_of(self, job: Job) -> list[dict[str, Any]]:

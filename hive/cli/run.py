@@ -38,7 +38,8 @@ def run(
     from hive.service import Hive
 
     hive = Hive.open()
-    inputs, options = split_arguments(arguments)
+    has_options = any(word.startswith("--") for word in arguments)
+    inputs, options = split_arguments(arguments, hive.run_flags(name) if has_options else set())
     if not inputs and not sample:
         raise click.UsageError(f"hive run {name} wants an input file (or --sample, to let the recipe make one)")
     if inputs and sample:
@@ -59,8 +60,8 @@ def run(
     _print_outcome(outcome)
 
 
-def split_arguments(arguments: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
-    """Inputs, and the options of the recipe: --name value, --name=value, or --name alone for true."""
+def split_arguments(arguments: tuple[str, ...], flags: set[str]) -> tuple[list[str], dict[str, str]]:
+    """Inputs, and the options of the recipe: --name value, --name=value, or --name alone for true, as flags are."""
     inputs: list[str] = []
     options: dict[str, str] = {}
     rest = list(arguments)
@@ -73,7 +74,8 @@ def split_arguments(arguments: tuple[str, ...]) -> tuple[list[str], dict[str, st
             continue
         option, equals, value = word[2:].partition("=")
         if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+            is_flag = option.replace("-", "_") in flags or not rest or rest[0].startswith("--")
+            value = "true" if is_flag else rest.pop(0)
         options[option] = value
     return inputs, options
 

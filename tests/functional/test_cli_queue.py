@@ -103,6 +103,15 @@ def test_logs_of_a_job_and_of_a_name(hive: HiveCli) -> None:
     assert hive.ok("logs", "--tail", "0", "raises").out == ""
 
 
+def test_who_follows_a_log_replaces_a_supervisor_that_was_killed(hive: HiveCli) -> None:
+    hive.ok("install", "tiny", "--no-wait", "--param", "steps=100", "--param", "pause_ms=20")
+    hive.until_running()
+    for pid in hive.supervisors():
+        kill(pid)
+    hive.ok("logs", "-f", "1")
+    assert hive.job().state == "succeeded"
+
+
 def test_logs_follow_a_job_from_the_queue_to_its_end(hive: HiveCli) -> None:
     one = {"HIVE_MAX_RUNNERS": "1"}
     hive.ok(*SLOW, **one)

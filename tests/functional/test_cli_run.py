@@ -33,6 +33,12 @@ def test_run_takes_an_output_and_options_of_the_recipe(tiny: HiveCli, numbers: P
         assert target.read_text().splitlines()[0] == first
 
 
+def test_a_flag_before_the_input_does_not_take_it_for_its_value(tiny: HiveCli, numbers: Path) -> None:
+    for option, first in (("--negate", "-2.0"), ("--negate=no", "2.0")):
+        tiny.ok("run", "tiny", option, "numbers.txt", "-o", "result.txt")
+        assert (tiny.cwd / "result.txt").read_text().splitlines()[0] == first
+
+
 def test_json_of_a_run(tiny: HiveCli, numbers: Path) -> None:
     result = tiny.ok("run", "tiny", "numbers.txt", "--json")
     done = result.json()

@@ -32,7 +32,7 @@ def predict(run: Run) -> None:
         numbers = [float(line) for line in source.read_text().splitlines() if line.strip()]
     except ValueError as error:
         raise InputError(f"{source.name} is not a list of numbers", why=str(error), hint="one number a line") from error
-    scaled = model.scale(numbers, run.options.factor)
+    scaled = model.scale(numbers, -run.options.factor if run.options.negate else run.options.factor)
     run.output.write_text("".join(f"{number}\n" for number in scaled))
     run.summary["numbers"] = len(scaled)
     run.summary["sum"] = sum(scaled)
