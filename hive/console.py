@@ -160,7 +160,7 @@ class BuildDisplay:
             self._end_phase()
         if self._progress is not None:
             self._progress.stop()
-            self._progress = None
+        self._progress, self._task, self._last, self._phase = None, None, None, ""
 
     def state(self, job: Job) -> None:
         """The job changed state."""

@@ -33,6 +33,15 @@ def test_ctrl_c_detaches_and_the_build_goes_on(hive: HiveCli) -> None:
     assert hive.job().attempt == 1
 
 
+def test_ctrl_c_while_the_bar_moves(hive: HiveCli) -> None:
+    with on_terminal(hive, "install", "tiny", "--param", "pause_ms=20") as terminal:
+        terminal.read_until("loss")
+        terminal.type("\x03")
+        assert terminal.wait() == 130
+    assert "detached: the build of tiny (job 1) goes on" in terminal.text
+    assert "bug" not in terminal.text and "train took" not in terminal.text
+
+
 def test_closed_terminal_does_not_end_the_build(hive: HiveCli) -> None:
     with on_terminal(hive, *SLOW) as terminal:
         terminal.read_until("queued as job 1")
