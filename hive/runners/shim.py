@@ -109,7 +109,7 @@ class _Watch:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _set_limits(limits)
-        self.log = _Log(folder / LOG_FILE)
+        self.log = Log(folder / LOG_FILE)
         self.output, end = os.pipe()
         os.chdir(folder)
         self.payload = (_spawn if sandboxed else _spawn_tied)(argv, environment, end)
@@ -266,7 +266,7 @@ def _set_limits(limits: Limits) -> None:
         os.sched_setaffinity(0, {cores[(offset + i) % len(cores)] for i in range(limits.cpus)})
 
 
-class _Log:
+class Log:
     """log.txt with a cap: full, it becomes log.1.txt and a new one begins. The payload never blocks on it for long.
 
     The payload may write in the same folder: a link that it puts there is not followed.
