@@ -125,7 +125,8 @@ class ProcessRunner:
         if not self._bwrap:
             return payload, environment
         argv = sandbox_argv(self._bwrap, network=order.limits.network)
-        for mount in (*python_mounts(order.python), runner_package, *order.mounts, work_mount(order.folder)):
+        mounts = (*python_mounts(order.python), runner_package, *order.mounts, work_mount(order.folder))
+        for mount in sorted(mounts, key=lambda mount: mount.target):  # an interpreter may lie below a /work of its own
             argv += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
         for name in (LOCK_FILE, HANDLE_FILE):  # the proof of its life is not the run's to remove
             argv += ["--ro-bind", str(order.folder / name), f"/work/{name}"]
