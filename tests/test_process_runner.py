@@ -25,15 +25,19 @@ from runner_contract import (  # noqa: E402
     python_of_another_process,
 )
 
+from hive.runners import levels  # noqa: E402
 from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner  # noqa: E402
 
 __all__ = ["looks_often"]
 
 
-def backend_in(folder: Path) -> Iterator[Backend]:
+def backend_in(folder: Path, level: str | None = None) -> Iterator[Backend]:
     state = folder / "state"
-    state.mkdir()
-    backend = Backend(ProcessRunner(state), folder / "runs")
+    state.mkdir(exist_ok=True)
+    runner = ProcessRunner(state, level)
+    if why := runner.available():
+        pytest.skip(f"{level}: {why}")
+    backend = Backend(runner, folder / "runs")
     yield backend
     for order in backend.orders:
         for pid in holders(order.folder / LOCK_FILE):
@@ -50,13 +54,43 @@ def break_bubblewrap(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-class TestInBubblewrap(RunnerContract):
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> Iterator[Backend]:
-        for backend in backend_in(tmp_path):
-            if (isolation := backend.runner.isolation()).level == "none":
-                pytest.skip(f"bubblewrap makes no sandbox here: {isolation.note}")
-            yield backend
+@pytest.fixture(scope="session")
+def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the outcome of probes is remembered for all tests."""
+    return tmp_path_factory.mktemp("probes")
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest, tmp_path: Path, probes: Path) -> Iterator[Backend]:
+    (tmp_path / "state").symlink_to(probes)
+    yield from backend_in(tmp_path, request.param)
+
+
+def at(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("backend", names, indirect=True)
+
+
+@at(*levels.NAMES)
+class TestEveryLevel(RunnerContract):
+    """The whole contract, at each level that this machine can reach."""
+
+    def test_it_says_what_it_is(self, backend: Backend) -> None:
+        assert backend.runner.isolation().level == backend.runner.wanted
+
+    def test_the_run_dies_with_a_killed_shim(self, backend: Backend) -> None:
+        """Or it would write into the checkpoints of the attempt that follows."""
+        order, handle = backend.start("print('ready'); time.sleep(60)")
+        backend.until_says(order, "ready")
+        assert processes_marked("spec.json")
+        backend.runner.stop(order.folder, handle, 0)
+        until(lambda: not processes_marked(str(order.folder)), "the run is gone", 1)
+
+
+@at("cgroup+bwrap", "systemd+bwrap", "bwrap")
+class TestInBubblewrap:
+    def test_nothing_of_the_machine_is_there(self, backend: Backend) -> None:
+        places = [str(Path.home()), "/etc/passwd", "/etc/shadow", "/run", "/sys/fs", str(backend.folder)]
+        assert backend.found(f"found['seen'] = [p for p in {places!r} if os.path.exists(p)]") == {"seen": []}
 
     def test_nothing_outlives_a_killed_shim(self, backend: Backend) -> None:
         mark = uuid.uuid4().hex
@@ -71,27 +105,6 @@ class TestInBubblewrap(RunnerContract):
         until(lambda: not processes_marked(mark) and not processes_marked(str(order.folder)), "all is gone", 1)
         assert not backend.runner.alive(order.folder, handle)
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
-
-
-class TestWithoutSandbox(RunnerContract):
-    @pytest.fixture
-    def backend(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-        break_bubblewrap(monkeypatch, tmp_path / "broken")
-        yield from backend_in(tmp_path)
-
-    def test_it_says_so(self, backend: Backend) -> None:
-        isolation = backend.runner.isolation()
-        assert isolation.level == "none" and not isolation.isolates
-        assert {isolation.files, isolation.network, isolation.home, isolation.processes} == {"no"}
-        assert "Permission denied" in isolation.note
-
-    def test_the_run_dies_with_a_killed_shim(self, backend: Backend) -> None:
-        """Or it would write into the checkpoints of the attempt that follows."""
-        order, handle = backend.start("print('ready'); time.sleep(60)")
-        backend.until_says(order, "ready")
-        assert processes_marked(str(order.folder / "spec.json"))
-        backend.runner.stop(order.folder, handle, 0)
-        until(lambda: not processes_marked(str(order.folder)), "the run is gone", 1)
 
 
 def test_the_probe_is_remembered_until_bubblewrap_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

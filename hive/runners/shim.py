@@ -13,53 +13,57 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, NoReturn
 
 from hive_runner.frozen import asdict
 
 from hive.model import Limits
 from hive.runners.base import EXIT_FILE, LOG_FILE, OLD_LOG_FILE, Ending
+from hive.runners.cgroup import OWN_PROCESSES, Group, sweep
+from hive.runners.spawn import Launch, spawn
 
 TICK_S = 0.2
 DISK_EVERY_S = 3.0
 LOG_CAP_BYTES = 4 << 20  # log.txt and the one before it
 GRACE_S = 10.0
 PAGE_BYTES = resource.getpagesize()
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
-def run(
-    argv: list[str],
-    environment: dict[str, str],
-    folder: Path,
-    writable: list[Path],
-    limits: Limits,
-    lock: int,
-    sandboxed: bool,
-    caller: int | None = None,
-) -> None:
-    """Run `argv` to its end; then exit.json in `folder`. Never returns: the process ends.
+def run(launch: Launch, writable: list[Path], limits: Limits, lock: int, caller: int | None = None) -> NoReturn:
+    """Run a program to its end; then exit.json in its folder.
 
-    writable: folders besides `folder` that the disk limit covers. lock: the descriptor of the attempt's lock, kept open
-    until the end. sandboxed: `argv` itself takes its processes with it. caller: a process whose death ends the run.
-    SIGTERM arrives blocked: one that comes before the payload is there must wait for it.
+    writable: folders besides it that the disk limit covers. lock: the descriptor of the attempt's lock, kept open until
+    the end. caller: a process whose death ends the run. SIGTERM arrives blocked: one that comes before the payload is
+    there must wait for it.
     """
+    group: Group | None = None
     try:
         os.setsid()
         _name_process("hive-shim")  # it may be a fork of `hive install`, which somebody may want to kill
-        _close_all_but(lock)
-        ending = _Watch(argv, environment, folder, writable, limits, sandboxed, caller).wait()
+        _close_all_but(lock, *launch.descriptors)
+        group = launch.group(limits) if launch.group else None
+        ending = _Watch(launch, writable, limits, group, caller).wait()
         _end_the_rest()
-        _record(folder, ending)
+        _let_go(group)
+        _record(launch.folder, ending)
     except BaseException as error:  # the last line of defence: nobody else will tell
         why = f"the shim failed: {type(error).__name__}: {error}"
-        _record(folder, Ending(1, "infrastructure", 0.0, 0.0, 0, why))
+        _let_go(group)
+        _record(launch.folder, Ending(1, "infrastructure", 0.0, 0.0, 0, why))
     finally:
         os._exit(0)
+
+
+def _let_go(group: Group | None) -> None:
+    """Remove the run's control group, and those that killed shims left behind."""
+    if group:
+        with suppress(OSError):  # then the next start removes it
+            group.remove()
+        sweep()
 
 
 def _name_process(name: str) -> None:
@@ -67,13 +71,13 @@ def _name_process(name: str) -> None:
         Path("/proc/self/comm").write_text(name)
 
 
-def _close_all_but(keep: int) -> None:
+def _close_all_but(*keep: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     limit = max(int(name) for name in os.listdir("/proc/self/fd")) + 1
     for descriptor in range(3, limit):
-        if descriptor != keep:
+        if descriptor not in keep:
             try:
                 os.close(descriptor)
             except OSError:
@@ -82,18 +86,13 @@ def _close_all_but(keep: int) -> None:
 
 class _Watch:
     def __init__(
-        self,
-        argv: list[str],
-        environment: dict[str, str],
-        folder: Path,
-        writable: list[Path],
-        limits: Limits,
-        sandboxed: bool,
-        caller: int | None,
+        self, launch: Launch, writable: list[Path], limits: Limits, group: Group | None, caller: int | None
     ) -> None:
-        self.folder = folder
+        self.launch = launch
+        self.folder = launch.folder
         self.writable = writable
         self.limits = limits
+        self.group = group
         self.caller = caller
         self.reason = ""
         self.message = ""
@@ -109,10 +108,13 @@ class _Watch:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _set_limits(limits)
-        self.log = Log(folder / LOG_FILE)
+        self.log = Log(self.folder / LOG_FILE)
         self.output, end = os.pipe()
-        os.chdir(folder)
-        self.payload = (_spawn if sandboxed else _spawn_tied)(argv, environment, end)
+        if not launch.owns_its_tree:
+            from hive.runners import kernel
+
+            kernel.adopt_orphans()
+        self.payload = spawn(launch, end, group)
         os.close(end)
         self.begun = True
 
@@ -145,23 +147,28 @@ class _Watch:
         log.drain(pipe)
         log.close()
         code = os.waitstatus_to_exitcode(status)
-        return Ending(
-            exit_code=code if code <= 128 else 128 - code,  # bwrap reports 128 + signal
-            reason=self.reason,
-            wall_s=round(time.monotonic() - self.started, 3),
-            cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
-            peak_memory_bytes=max(self.peak_memory_bytes, usage.ru_maxrss * 1024),
-            message=self.message,
-        )
+        if code > 128 and self.launch.owns_its_tree:  # a sandbox says so of a signal that ended the program in it
+            code = 128 - code
+        wall_s = round(time.monotonic() - self.started, 3)
+        cpu_s, peak_memory_bytes = self._used(usage)
+        return Ending(code, self.reason, wall_s, round(cpu_s, 3), peak_memory_bytes, self.message)
+
+    def _used(self, usage: resource.struct_rusage) -> tuple[float, int]:
+        """Seconds of CPU and the most memory. usage: of the payload and those of its children that it collected."""
+        if not self.group:
+            return usage.ru_utime + usage.ru_stime, max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
+        self._look_for_kills(self.group)
+        if self.reason == "out_of_memory" or not self.peak_memory_bytes:  # it ended before it was looked at
+            self.peak_memory_bytes = self.group.most_memory_bytes()
+        return self.group.cpu_s(), self.peak_memory_bytes
 
     def _look(self) -> None:
         now = time.monotonic()
         if self.asked_to_stop_at is not None and not self.told_to_stop:
             self.told_to_stop = self._signal_payload(signal.SIGTERM)
-        memory_bytes = tree_memory_bytes(descendants(os.getpid()))
-        self.peak_memory_bytes = max(self.peak_memory_bytes, memory_bytes)
-        if self.limits.memory_bytes and memory_bytes > self.limits.memory_bytes:
-            self._end("out_of_memory", f"it used {memory_bytes:,} bytes of {self.limits.memory_bytes:,}")
+        self._look_at_memory_and_processes()
+        if self.reason:
+            pass
         elif now - self.started > self.limits.wall_s:
             self._end("timeout", f"it ran for {now - self.started:.0f} s of {self.limits.wall_s:.0f} s")
         elif self.asked_to_stop_at is not None and now - self.asked_to_stop_at > GRACE_S:
@@ -171,6 +178,28 @@ class _Watch:
         elif now - self.disk_seen > DISK_EVERY_S:
             self.disk_seen = now
             self._look_at_files(now)
+
+    def _look_at_memory_and_processes(self) -> None:
+        """Where no control group limits them they are counted here, some times a second."""
+        limits = self.limits
+        if self.group is None and self.launch.measures:
+            self.group = self.launch.measures(self.payload)
+        if self.group:
+            memory_bytes = self.group.memory_bytes()
+            self._look_for_kills(self.group)
+        else:
+            pids = list(descendants(os.getpid()))
+            memory_bytes = tree_memory_bytes(pids)
+            if limits.memory_bytes and memory_bytes > limits.memory_bytes:
+                self._end("out_of_memory", f"it used {memory_bytes:,} bytes of {limits.memory_bytes:,}")
+            elif len(pids) > limits.pids + OWN_PROCESSES:
+                self._end("recipe_error", f"it had {len(pids)} processes, and may have {limits.pids}")
+        self.peak_memory_bytes = max(self.peak_memory_bytes, memory_bytes)
+
+    def _look_for_kills(self, group: Group) -> None:
+        """The kernel may have killed just one of its processes, and the others may wait for that one for ever."""
+        if not self.reason and group.out_of_memory_kills():
+            self._end("out_of_memory", f"it needed more than {self.limits.memory_bytes:,} bytes")
 
     def _look_at_files(self, now: float) -> None:
         used = folder_bytes(self.folder) + sum(map(folder_bytes, self.writable)) - self.bytes_at_start
@@ -187,6 +216,8 @@ class _Watch:
 
     def _end(self, reason: str, message: str) -> None:
         self.reason, self.message = reason, message
+        if self.begun and not self.launch.owns_its_tree:
+            _stop_forking()
         self._signal_payload(signal.SIGKILL)
 
     def _signal_payload(self, number: int) -> bool:
@@ -204,47 +235,20 @@ class _Watch:
         return reached
 
 
-def _spawn(argv: list[str], environment: dict[str, str], output: int) -> int:
-    """Start the payload, its output into the pipe; its pid. (subprocess takes 5 ms to import.)"""
-    return os.posix_spawn(
-        argv[0], argv, environment, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
-        file_actions=[(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)],
-    )  # fmt: skip
-
-
-def _spawn_tied(argv: list[str], environment: dict[str, str], output: int) -> int:
-    """The same where no sandbox ends the payload with the shim."""
-    import subprocess
-
-    global _unsandboxed
-    _unsandboxed = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, preexec_fn=_tie_to_shim()
-    )
-    return _unsandboxed.pid
-
-
-_unsandboxed: object = None  # kept: a Popen that is let go of would collect the payload
-
-
-def _tie_to_shim() -> Callable[[], None]:
-    """Without a sandbox: adopt the payload's orphans, and have the kernel end the payload if the shim dies."""
-    import ctypes
-
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    shim = os.getpid()
-
-    def in_payload() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != shim:  # dead before the line above
-            os._exit(1)
-
-    return in_payload
+def _stop_forking() -> None:
+    """Stop every process below, and those that it started meanwhile, until there is none left to start more."""
+    stopped: set[int] = set()
+    while fresh := set(descendants(os.getpid())) - stopped:
+        for pid in fresh:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGSTOP)
+        stopped |= fresh
 
 
 def _end_the_rest() -> None:
     """Kill and collect what the payload left behind. A sandbox has done so itself."""
     while True:
+        _stop_forking()
         for pid in descendants(os.getpid()):
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
