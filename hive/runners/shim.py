@@ -24,6 +24,7 @@ from hive_runner.frozen import asdict
 from hive.model import Limits
 from hive.runners.base import EXIT_FILE, LOG_FILE, OLD_LOG_FILE, Ending
 from hive.runners.cgroup import OWN_PROCESSES, Group, sweep
+from hive.runners.identity import read
 from hive.runners.spawn import Launch, spawn
 
 TICK_S = 0.2
@@ -254,6 +255,8 @@ def _end_the_rest() -> None:
                 os.kill(pid, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                continue
         except ChildProcessError:
             return
 
@@ -316,19 +319,15 @@ class Log:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """Every process below `pid`, from the kernel's own lists of children."""
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return
-    for task in tasks:
-        try:
-            children = Path(f"/proc/{pid}/task/{task}/children").read_text().split()
-        except OSError:
-            continue
-        for child in map(int, children):
-            yield child
-            yield from descendants(child)
+    """Every process below `pid`, parents first, from the kernel's own lists of children."""
+    pending = [pid]
+    while pending:
+        parent = pending.pop()
+        with suppress(OSError):
+            for task in os.listdir(f"/proc/{parent}/task"):
+                children = [int(child) for child in read(f"/proc/{parent}/task/{task}/children").split()]
+                yield from children
+                pending += children
 
 
 def tree_memory_bytes(pids: Iterable[int]) -> int:
