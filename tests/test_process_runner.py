@@ -46,14 +46,6 @@ def backend_in(folder: Path, level: str | None = None) -> Iterator[Backend]:
             os.waitpid(int((order.folder / HANDLE_FILE).read_text().split(":")[0]), 0)
 
 
-def break_bubblewrap(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """A bwrap that is there and fails, as where user namespaces are restricted."""
-    folder.mkdir()
-    (folder / "bwrap").write_text("#!/bin/sh\necho 'bwrap: setting up uid map: Permission denied' >&2\nexit 1\n")
-    (folder / "bwrap").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-
-
 @pytest.fixture(scope="session")
 def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the outcome of probes is remembered for all tests."""
@@ -107,23 +99,6 @@ class TestInBubblewrap:
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
 
 
-def test_the_probe_is_remembered_until_bubblewrap_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = ProcessRunner(tmp_path).isolation()
-    assert (tmp_path / "bwrap-probe.json").exists()
-    assert ProcessRunner(tmp_path).isolation() == first
-    break_bubblewrap(monkeypatch, tmp_path / "broken")
-    assert ProcessRunner(tmp_path).isolation().level == "none"
-
-
-def test_without_bubblewrap_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "apt install bubblewrap" in ProcessRunner(tmp_path).isolation().note
-
-
-def test_a_probe_that_cannot_be_remembered(tmp_path: Path) -> None:
-    assert ProcessRunner(tmp_path / "missing").isolation().level in ("bwrap", "none")
-
-
 def test_another_process_finds_a_run_by_its_handle(tmp_path: Path) -> None:
     for backend in backend_in(tmp_path):
         order, handle = backend.start("print('ready'); time.sleep(60)")
@@ -146,15 +121,15 @@ def test_another_process_finds_a_run_by_its_handle(tmp_path: Path) -> None:
         assert told == "stopped"
 
 
-def test_a_shim_that_cannot_start_the_payload_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_bubblewrap(monkeypatch, tmp_path / "broken")
-    for backend in backend_in(tmp_path):
+@pytest.mark.parametrize("level", ["landlock", "none"])
+def test_a_shim_that_cannot_start_the_payload_says_why(tmp_path: Path, level: str) -> None:
+    for backend in backend_in(tmp_path, level):
         order = replace(backend.order(""), python=str(tmp_path / "no-python"))
         ending = backend.ended(order, backend.runner.start(order))
         assert ending.reason == "infrastructure" and "no-python" in ending.message
 
 
-def test_a_signal_before_the_payload_is_there_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_before_the_payload_is_there_is_not_lost(tmp_path: Path) -> None:
     """SIGTERM at once after the fork, many times over: each run ends, none goes on as if nobody had asked."""
     for backend in backend_in(tmp_path):
         for delay_s in (0, 0.001, 0.003, 0.01, 0.03):

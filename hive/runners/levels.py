@@ -113,10 +113,13 @@ def _run(level: Level, work: Path, script: str, *arguments: str) -> tuple[int, s
         if not in_time:
             os.kill(pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.set_blocking(output, False)
-        with suppress(BlockingIOError):
+        if not in_time:
+            return code, f"it did not end within {DEADLINE_S:.0f} s"
+        os.set_blocking(output, False)  # something of it may still hold the other end
+        try:
             return code, os.read(output, 1000).decode(errors="replace").strip()
-        return code, "" if in_time else f"it did not end within {DEADLINE_S:.0f} s"
+        except BlockingIOError:
+            return code, ""
     finally:
         os.close(output)
         if group:
