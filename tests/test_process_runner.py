@@ -20,12 +20,15 @@ from hive_cli import holders, kill, until  # noqa: E402
 from runner_contract import (  # noqa: E402
     Backend,
     RunnerContract,
+    log,
     looks_often,
     processes_marked,
     python_of_another_process,
 )
 
-from hive.runners import levels  # noqa: E402
+from hive.runners import cgroup, levels  # noqa: E402
+from hive.runners.base import Mount  # noqa: E402
+from hive.runners.bubblewrap import NOBODY  # noqa: E402
 from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner  # noqa: E402
 
 __all__ = ["looks_often"]
@@ -97,6 +100,68 @@ class TestInBubblewrap:
         until(lambda: not processes_marked(mark) and not processes_marked(str(order.folder)), "all is gone", 1)
         assert not backend.runner.alive(order.folder, handle)
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
+
+
+@at("cgroup+bwrap", "bwrap")
+class TestRootsRuns:
+    """What is true of root's runs alone: they are another user's to the kernel, and root's on disk."""
+
+    @pytest.fixture(autouse=True)
+    def root(self, backend: Backend) -> None:
+        if os.geteuid():
+            pytest.skip("not root")
+        if note := backend.runner.isolation().note:
+            pytest.skip(note)
+
+    def test_they_are_not_root(self, backend: Backend) -> None:
+        mark = uuid.uuid4().hex
+        order, handle = backend.start(
+            f"subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', '{mark}'])"
+        )
+        [pid] = until(lambda: processes_marked(mark), "it is at work", 30)
+        assert os.stat(f"/proc/{pid}").st_uid == NOBODY
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert f"Uid:\t{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}" in status and "Groups:\t \n" in status
+        assert "Seccomp:\t2" in status
+        backend.runner.stop(order.folder, handle, 0)
+
+    def test_what_they_write_is_roots_and_what_root_keeps_to_itself_they_read(self, backend: Backend) -> None:
+        backend.folder.parent.chmod(0o700)
+        order = backend.order("(run.out / 'weights.json').write_text('1'); (run.out / 'folder').mkdir()")
+        for path in (order.folder, *order.folder.parent.rglob("*")):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        assert backend.ended(order, backend.runner.start(order)).exit_code == 0, log(order)
+        assert {path.stat().st_uid for path in order.folder.rglob("*")} == {0}
+
+    def test_a_file_system_that_shows_no_other_owners_does_not_stop_them(self, backend: Backend) -> None:
+        order = backend.order("(run.out / 'weights.json').write_text(open('/data/ostype').read())")
+        order = replace(order, mounts=(*order.mounts, Mount(Path("/proc/sys/kernel/ostype"), "/data/ostype")))
+        assert backend.ended(order, backend.runner.start(order)).exit_code == 0, log(order)
+        assert (order.folder / "out" / "weights.json").read_text() == "Linux\n"
+
+
+@at("cgroup+bwrap")
+class TestControlGroups:
+    def test_none_is_left_after_a_run(self, backend: Backend) -> None:
+        order, handle = backend.start("time.sleep(1); (run.out / 'w').write_text('1')")
+        assert until(lambda: groups_of(handle), "it has its group", 5)
+        backend.ended(order, handle)
+        assert not groups_of(handle)
+
+    def test_those_of_a_killed_shim_are_removed_by_the_next(self, backend: Backend) -> None:
+        order, handle = backend.start("print('ready'); time.sleep(60)")
+        backend.until_says(order, "ready")
+        backend.runner.stop(order.folder, handle, 0)
+        until(lambda: not processes_marked(str(order.folder)), "all is gone", 1)
+        assert groups_of(handle)
+        os.waitpid(int(handle.split(":")[0]), 0)
+        backend.run("(run.out / 'w').write_text('1')")
+        assert not groups_of(handle)
+
+
+def groups_of(handle: str) -> list[Path]:
+    pid, ticks, _ = handle.split(":")
+    return list(cgroup.TOP.rglob(f"hive-{pid}-{ticks}"))
 
 
 def test_another_process_finds_a_run_by_its_handle(tmp_path: Path) -> None:

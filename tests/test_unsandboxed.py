@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from hive_cli import HiveCli
 
+from hive.runners.process import ProcessRunner
+
+
+class OnAnOldMachine(HiveCli):
+    """hive where the kernel has no Landlock."""
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, str(Path(__file__).with_name("without_landlock.py")), *super().command]
+
 
 @pytest.fixture
 def hive(hive: HiveCli, tmp_path: Path) -> HiveCli:
-    """On a machine without bubblewrap."""
+    """On a machine without bubblewrap and without Landlock."""
     (tmp_path / "bin").mkdir()
     hive.environment["PATH"] = str(tmp_path / "bin")
-    return hive
+    return OnAnOldMachine(hive.home, hive.cwd, hive.environment)
 
 
 def test_a_foreign_recipe_is_refused_with_the_reason_and_a_way_out(hive: HiveCli) -> None:
@@ -43,3 +54,11 @@ def test_the_doctor_calls_it_a_problem(hive: HiveCli) -> None:
 
 def test_a_plan_says_what_is_not_enforced(hive: HiveCli) -> None:
     assert "isolation: none (files no" in hive.ok("install", "--dry-run", "trivial").err
+
+
+def test_without_bubblewrap_alone_landlock_holds_it(tmp_path: Path, hive: HiveCli) -> None:
+    if why := ProcessRunner(tmp_path, "landlock").available():
+        pytest.skip(why)
+    here = HiveCli(hive.home, hive.cwd, hive.environment)
+    assert "isolation: landlock (files yes" in here.ok("install", "trivial").err
+    assert here.ok("doctor").out
