@@ -68,3 +68,8 @@ def test_a_file_system_that_has_none_says_so(namespace: int) -> None:
 def test_the_namespace_is_made_once(namespace: int) -> None:
     assert idmap.user_namespace(UID) == namespace
     assert not os.get_inheritable(namespace)
+
+
+def test_making_it_is_no_matter_of_luck(namespace: int) -> None:
+    for _ in range(50):
+        os.close(idmap.user_namespace.__wrapped__(UID))

@@ -72,22 +72,8 @@ class TestEveryLevel(RunnerContract):
     def test_it_says_what_it_is(self, backend: Backend) -> None:
         assert backend.runner.isolation().level == backend.runner.wanted
 
-    def test_the_run_dies_with_a_killed_shim(self, backend: Backend) -> None:
-        """Or it would write into the checkpoints of the attempt that follows."""
-        order, handle = backend.start("print('ready'); time.sleep(60)")
-        backend.until_says(order, "ready")
-        assert processes_marked("spec.json")
-        backend.runner.stop(order.folder, handle, 0)
-        until(lambda: not processes_marked(str(order.folder)), "the run is gone", 1)
-
-
-@at("cgroup+bwrap", "systemd+bwrap", "bwrap")
-class TestInBubblewrap:
-    def test_nothing_of_the_machine_is_there(self, backend: Backend) -> None:
-        places = [str(Path.home()), "/etc/passwd", "/etc/shadow", "/run", "/sys/fs", str(backend.folder)]
-        assert backend.found(f"found['seen'] = [p for p in {places!r} if os.path.exists(p)]") == {"seen": []}
-
     def test_nothing_outlives_a_killed_shim(self, backend: Backend) -> None:
+        """Or it would write into the checkpoints of the attempt that follows."""
         mark = uuid.uuid4().hex
         order, handle = backend.start(f"""
             child = "import os, time; os.setsid(); os.fork(); time.sleep(60)"
@@ -98,8 +84,15 @@ class TestInBubblewrap:
         backend.until_says(order, "ready")
         backend.runner.stop(order.folder, handle, 0)
         until(lambda: not processes_marked(mark) and not processes_marked(str(order.folder)), "all is gone", 1)
-        assert not backend.runner.alive(order.folder, handle)
+        until(lambda: not backend.runner.alive(order.folder, handle), "the attempt is over", 1)
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
+
+
+@at("cgroup+bwrap", "systemd+bwrap", "bwrap")
+class TestInBubblewrap:
+    def test_nothing_of_the_machine_is_there(self, backend: Backend) -> None:
+        places = [str(Path.home()), "/etc/passwd", "/etc/shadow", "/run", "/sys/fs", str(backend.folder)]
+        assert backend.found(f"found['seen'] = [p for p in {places!r} if os.path.exists(p)]") == {"seen": []}
 
 
 @at("cgroup+bwrap", "bwrap")

@@ -61,38 +61,39 @@ class Bubblewrap:
         binds = list(_binds(payload))
         become = spawn.nothing_to_prepare
         descriptors: tuple[int, ...] = ()
-        refused_calls = seccomp.program(payload.limits.network, alone=False)
-        argv: list[str] = []
-        environment: dict[str, str] = {}
-        if self.group == "systemd":
-            argv += scope_argv(find_program("systemd-run"), payload.limits)
-            environment = {name: os.environ[name] for name in SESSION if name in os.environ}
         if self.other_user:
             binds, become, descriptors = _as_other_user(binds)
-        argv += sandbox_argv(find_program("bwrap"), payload.limits)
+        refused_calls = seccomp.program(payload.limits.network, alone=False)
+
+        def prepare() -> None:
+            become()
+            if refused_calls:
+                _offer(refused_calls)
+
+        return Launch(
+            (*self._scope(payload.limits), *self._sandbox(payload, binds, bool(refused_calls)), *payload.argv),
+            {name: os.environ[name] for name in SESSION if self.group == "systemd" and name in os.environ},
+            payload.work.source,
+            prepare,
+            tied=self.other_user,
+            descriptors=descriptors,
+            group=cgroup.make if self.group == "hive" else None,
+            measures=cgroup.of_process if self.group == "systemd" else None,
+        )
+
+    def _scope(self, limits: Limits) -> list[str]:
+        return scope_argv(find_program("systemd-run"), limits) if self.group == "systemd" else []
+
+    def _sandbox(self, payload: Payload, binds: list[Mount], filtered: bool) -> list[str]:
+        """All that stands before the payload's own words."""
+        argv = sandbox_argv(find_program("bwrap"), payload.limits)
         for mount in binds:
             argv += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
         for name, value in payload.environment.items():
             argv += ["--setenv", name, value]
-        if refused_calls:
+        if filtered:
             argv += ["--seccomp", str(FILTER)]
-
-        argv += ["--remount-ro", "/", "--chdir", payload.work.target, "--", *self._counting(payload.limits)]
-
-        def prepare() -> None:
-            become()
-            _offer(refused_calls)
-
-        return Launch(
-            (*argv, *payload.argv),
-            environment,
-            payload.work.source,
-            prepare,
-            descriptors=descriptors,
-            tied=self.other_user,
-            group=cgroup.make if self.group == "hive" else None,
-            measures=cgroup.of_process if self.group == "systemd" else None,
-        )
+        return [*argv, "--remount-ro", "/", "--chdir", payload.work.target, "--", *self._counting(payload.limits)]
 
     def _counting(self, limits: Limits) -> list[str]:
         """Where no group counts processes: a limit set inside, where the user has none but those of this run."""

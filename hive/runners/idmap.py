@@ -8,6 +8,7 @@ everything stays root's.
 from __future__ import annotations
 
 import os
+import signal
 import struct
 from collections.abc import Iterable
 from functools import cache
@@ -30,15 +31,17 @@ def user_namespace(uid: int) -> int:
     Kept open, for every run to come. Raises OSError.
     """
     ready, tell = os.pipe()
+    own = os.getpid()
     pid = os.fork()
     if pid == 0:  # a namespace needs a process to be born in
         try:
+            kernel.end_with(own)
             kernel.unshare(kernel.CLONE_NEWUSER)
             os.write(tell, b"+")
+            while True:
+                signal.pause()  # its parent writes the maps, then kills it
         finally:
-            os.close(tell)
-            os.read(ready, 1)  # its parent writes the maps, then kills it
-            os._exit(0)
+            os._exit(1)
     os.close(tell)
     try:
         if not os.read(ready, 1):
@@ -48,7 +51,7 @@ def user_namespace(uid: int) -> int:
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(ready)
-        os.kill(pid, 9)
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
 

@@ -78,7 +78,7 @@ def launch(level: Level, payload: Payload) -> Launch:
 
 def probe(level: Level, state: Path) -> str:
     """Why the level does not do here what it says, "" if it does."""
-    place = str(state) if os.access(state, os.W_OK) else None
+    place = str(state) if state.is_dir() and os.access(state, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="probe-", dir=place) as text:
         work, beside = Path(text, "work"), Path(text, "beside")
         work.mkdir()

@@ -13,7 +13,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -24,13 +24,15 @@ from hive_runner.frozen import asdict
 from hive.model import Limits
 from hive.runners.base import EXIT_FILE, LOG_FILE, OLD_LOG_FILE, Ending
 from hive.runners.cgroup import OWN_PROCESSES, Group, sweep
-from hive.runners.identity import read
 from hive.runners.spawn import Launch, spawn
+from hive.runners.tree import descendants, end_all_below, stop_forking
 
 TICK_S = 0.2
 DISK_EVERY_S = 3.0
 LOG_CAP_BYTES = 4 << 20  # log.txt and the one before it
 GRACE_S = 10.0
+NAME = "hive-shim"
+OWN_NAMES = (f"{NAME}\n", "bwrap\n")  # of what stands between it and the program
 PAGE_BYTES = resource.getpagesize()
 
 
@@ -44,11 +46,10 @@ def run(launch: Launch, writable: list[Path], limits: Limits, lock: int, caller:
     group: Group | None = None
     try:
         os.setsid()
-        _name_process("hive-shim")  # it may be a fork of `hive install`, which somebody may want to kill
+        _name_process(NAME)  # it may be a fork of `hive install`, which somebody may want to kill
         _close_all_but(lock, *launch.descriptors)
         group = launch.group(limits) if launch.group else None
         ending = _Watch(launch, writable, limits, group, caller).wait()
-        _end_the_rest()
         _let_go(group)
         _record(launch.folder, ending)
     except BaseException as error:  # the last line of defence: nobody else will tell
@@ -111,7 +112,7 @@ class _Watch:
         _set_limits(limits)
         self.log = Log(self.folder / LOG_FILE)
         self.output, end = os.pipe()
-        if not launch.owns_its_tree:
+        if launch.tied:
             from hive.runners import kernel
 
             kernel.adopt_orphans()
@@ -144,24 +145,27 @@ class _Watch:
             if time.monotonic() >= next_tick:
                 self._look()
                 next_tick = time.monotonic() + TICK_S
-        _, status, usage = os.wait4(self.payload, 0)
+        _, status = os.waitpid(self.payload, 0)
         log.drain(pipe)
         log.close()
+        end_all_below()
         code = os.waitstatus_to_exitcode(status)
         if code > 128 and self.launch.owns_its_tree:  # a sandbox says so of a signal that ended the program in it
             code = 128 - code
         wall_s = round(time.monotonic() - self.started, 3)
-        cpu_s, peak_memory_bytes = self._used(usage)
+        cpu_s, peak_memory_bytes = self._used()
         return Ending(code, self.reason, wall_s, round(cpu_s, 3), peak_memory_bytes, self.message)
 
-    def _used(self, usage: resource.struct_rusage) -> tuple[float, int]:
-        """Seconds of CPU and the most memory. usage: of the payload and those of its children that it collected."""
+    def _used(self) -> tuple[float, int]:
+        """Seconds of CPU and the most memory, of the group or else of all that was collected here."""
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s, peak_memory_bytes = usage.ru_utime + usage.ru_stime, max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
         if not self.group:
-            return usage.ru_utime + usage.ru_stime, max(self.peak_memory_bytes, usage.ru_maxrss * 1024)
+            return cpu_s, peak_memory_bytes
         self._look_for_kills(self.group)
         if self.reason == "out_of_memory" or not self.peak_memory_bytes:  # it ended before it was looked at
-            self.peak_memory_bytes = self.group.most_memory_bytes()
-        return self.group.cpu_s(), self.peak_memory_bytes
+            peak_memory_bytes = self.group.most_memory_bytes() or peak_memory_bytes
+        return max(cpu_s, self.group.cpu_s()), peak_memory_bytes
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -218,47 +222,22 @@ class _Watch:
     def _end(self, reason: str, message: str) -> None:
         self.reason, self.message = reason, message
         if self.begun and not self.launch.owns_its_tree:
-            _stop_forking()
+            stop_forking()
         self._signal_payload(signal.SIGKILL)
 
     def _signal_payload(self, number: int) -> bool:
-        """Signal the whole tree below the sandbox's own processes; False if there was nothing yet to signal."""
+        """Signal the whole tree below, the sandbox's own processes left out; False if there was nothing yet."""
         if not self.begun:  # a process that is still becoming the payload would forget it
             return False
         reached = False
         for pid in descendants(os.getpid()):
             try:
-                if number == signal.SIGKILL or Path(f"/proc/{pid}/comm").read_text() != "bwrap\n":
+                if number == signal.SIGKILL or Path(f"/proc/{pid}/comm").read_text() not in OWN_NAMES:
                     os.kill(pid, number)
                     reached = True
             except OSError:
                 continue
         return reached
-
-
-def _stop_forking() -> None:
-    """Stop every process below, and those that it started meanwhile, until there is none left to start more."""
-    stopped: set[int] = set()
-    while fresh := set(descendants(os.getpid())) - stopped:
-        for pid in fresh:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGSTOP)
-        stopped |= fresh
-
-
-def _end_the_rest() -> None:
-    """Kill and collect what the payload left behind. A sandbox has done so itself."""
-    while True:
-        _stop_forking()
-        for pid in descendants(os.getpid()):
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                continue
-        except ChildProcessError:
-            return
 
 
 def _set_limits(limits: Limits) -> None:
@@ -316,18 +295,6 @@ class Log:
 
     def close(self) -> None:
         self.file.close()
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """Every process below `pid`, parents first, from the kernel's own lists of children."""
-    pending = [pid]
-    while pending:
-        parent = pending.pop()
-        with suppress(OSError):
-            for task in os.listdir(f"/proc/{parent}/task"):
-                children = [int(child) for child in read(f"/proc/{parent}/task/{task}/children").split()]
-                yield from children
-                pending += children
 
 
 def tree_memory_bytes(pids: Iterable[int]) -> int:

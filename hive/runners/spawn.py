@@ -25,7 +25,7 @@ class Launch:
     environment: dict[str, str]
     folder: Path  # where it starts
     prepare: Callable[[], None] = nothing_to_prepare  # runs in the new process, before the program does
-    tied: bool = False  # the kernel kills it with its parent; otherwise the program sees to that itself
+    tied: bool = False  # the kernel is told to end it with its parent; otherwise the program sees to that itself
     group: Callable[[Limits], Group] | None = None  # makes the control group that holds it
     measures: Callable[[int], Group | None] | None = None  # finds the group that another made for a process
     descriptors: tuple[int, ...] = ()  # that `prepare` needs
@@ -40,11 +40,15 @@ def spawn(launch: Launch, output: int, group: Group | None = None) -> int:
     """
     may_go, go = os.pipe()
     failure, fail = os.pipe()
-    parent = os.getpid()
+    own = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(go)
-        _become(launch, parent, output, may_go, fail)
+        if launch.owns_its_tree:
+            _become(launch, own, output, may_go, fail)
+        from hive.runners.keeper import keep
+
+        keep(own, lambda parent: _become(launch, parent, output, may_go, fail), (output, may_go, fail))
     os.close(may_go)
     os.close(fail)
     try:
