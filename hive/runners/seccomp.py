@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from functools import cache
 
 # name -> its number on x86_64 and on aarch64, where it has one
 Calls = dict[str, tuple[int | None, int | None]]
@@ -88,6 +89,7 @@ KILL, FAIL, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 Instruction = tuple[int, int, int, int]  # code, how many to skip if true, if false, operand
 
 
+@cache
 def program(network: bool, alone: bool, machine: str = os.uname().machine) -> bytes:
     """The filter for a run that may use the network or not. alone: nothing but it and Landlock holds the run.
 
