@@ -9,37 +9,46 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable
 from typing import NoReturn
 
 from hive.runners import kernel
 from hive.runners.tree import end_all_below
 
 
-def keep(shim: int, become: Callable[[int], NoReturn], close: tuple[int, ...]) -> NoReturn:
-    """Fork the program, wait for it or for the end of the shim, end the rest, and end as the program did.
+def keep(shim: int, close: tuple[int, ...]) -> int:
+    """Become the keeper and fork. Returns in the new process alone, with the keeper's pid; that of a fork of `shim`.
 
-    become: makes a process the program, given its parent. close: descriptors that are the program's alone.
+    close: descriptors that are the program's and not the keeper's. Raises OSError.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # that is for the program
     kernel.adopt_orphans()
-    alive = os.pidfd_open(shim)
-    own = os.getpid()
+    own, alive = os.getpid(), os.pidfd_open(shim)
     program = os.fork()
     if program == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        become(own)
-    for descriptor in close:
-        os.close(descriptor)
+        return own
+    try:
+        for descriptor in close:
+            os.close(descriptor)
+        _end_like(_wait(shim, alive, program))
+    finally:
+        os._exit(1)
+
+
+def _wait(shim: int, alive: int, program: int) -> int:
+    """Until the program ends or the shim does; then end the rest. The program's exit code, 0 if it did not end."""
     status = 0
     at_work = os.pidfd_open(program)
     if os.getppid() == shim and at_work in select.select([alive, at_work], [], [])[0]:
         _, status = os.waitpid(program, 0)
     end_all_below()
-    code = os.waitstatus_to_exitcode(status)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _end_like(code: int) -> NoReturn:
+    """As the program did, by the same signal if it was one."""
     if code < 0:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
-        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+        if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
-        os.kill(own, -code)
+        os.kill(os.getpid(), -code)
     os._exit(code)

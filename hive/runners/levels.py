@@ -10,7 +10,6 @@ import json
 import os
 import select
 import signal
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,6 +59,7 @@ def choose(state: Path, name: str | None = None) -> tuple[Level | None, dict[str
                 _remember(state, found)
             why = found[key]
         if not why:
+            refusals.pop(level.name, None)  # of a better form of the same
             return level, refusals
         refusals[level.name] = why
     return None, refusals
@@ -78,6 +78,8 @@ def launch(level: Level, payload: Payload) -> Launch:
 
 def probe(level: Level, state: Path) -> str:
     """Why the level does not do here what it says, "" if it does."""
+    import tempfile
+
     place = str(state) if state.is_dir() and os.access(state, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="probe-", dir=place) as text:
         work, beside = Path(text, "work"), Path(text, "beside")

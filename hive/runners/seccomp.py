@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import struct
 from functools import cache
 
@@ -77,6 +76,9 @@ BY_ARGUMENT: Calls = {
 # linux/audit.h
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32 = 0x40000000  # x86_64 has a second set of numbers from here on
+# linux/socket.h, linux/net.h (Python's socket takes 3 ms to import)
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+SOCK_STREAM, SOCK_SEQPACKET = 1, 5
 # linux/sched.h, asm-generic/ioctls.h, linux/fs.h
 CLONE_NEW_ANYTHING = 0x7E020080
 TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR = 0x5412, 0x541C, 0x40086602, 0x401C5820
@@ -121,15 +123,15 @@ def _rules(network: bool, alone: bool) -> dict[str, list[Instruction]]:
     rules["clone3"] = _fail(errno.ENOSYS)
     if not alone:
         # AF_VSOCK, for one, goes past a network namespace, to the host of a virtual machine.
-        families = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
+        families = (AF_UNIX, AF_INET, AF_INET6, AF_NETLINK)
         return {**rules, "ioctl": _unless_other(1, TIOCSTI, TIOCLINUX), "socket": _unless_one_of(0, *families)}
     rules |= {name: _fail() for name in AMONG_OTHERS} | {name: _fail(0) for name in PRETENDED}
     rules["ioctl"] = _unless_other(1, TIOCSTI, TIOCLINUX, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR)
     rules["prlimit64"] = _unless_one_of(0, 0)  # of itself, not of another process
     # Of the sockets with a path only pairs, or it could talk to docker.sock; and no pair that may change its partner.
-    rules["socketpair"] = _unless_one_of(1, socket.SOCK_STREAM, socket.SOCK_SEQPACKET, mask=0xF)
+    rules["socketpair"] = _unless_one_of(1, SOCK_STREAM, SOCK_SEQPACKET, mask=0xF)
     if network:
-        return {**rules, "socket": _unless_one_of(0, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)}
+        return {**rules, "socket": _unless_one_of(0, AF_INET, AF_INET6, AF_NETLINK)}
     return {**rules, "socket": _fail(), "connect": _fail()}
 
 

@@ -44,11 +44,7 @@ def spawn(launch: Launch, output: int, group: Group | None = None) -> int:
     pid = os.fork()
     if pid == 0:
         os.close(go)
-        if launch.owns_its_tree:
-            _become(launch, own, output, may_go, fail)
-        from hive.runners.keeper import keep
-
-        keep(own, lambda parent: _become(launch, parent, output, may_go, fail), (output, may_go, fail))
+        _become(launch, own, output, may_go, fail)
     os.close(may_go)
     os.close(fail)
     try:
@@ -68,8 +64,12 @@ def spawn(launch: Launch, output: int, group: Group | None = None) -> int:
 
 
 def _become(launch: Launch, parent: int, output: int, may_go: int, fail: int) -> NoReturn:
-    """In the new process."""
+    """In the new process, which never returns from here."""
     try:
+        if not launch.owns_its_tree:
+            from hive.runners.keeper import keep
+
+            parent = keep(parent, close=(output, may_go, fail))
         for stream, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
             os.dup2(source, stream)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program inherits that
