@@ -85,6 +85,13 @@ class TestARealGroup:
         assert all(folder.exists() for folder in group.folders)
         group.remove()
 
+    def test_a_group_that_was_half_made_is_swept_too(self, group: cgroup.Group) -> None:
+        half = group.folders[0].with_name(f"{cgroup.PREFIX}{2**22}-1")
+        half.mkdir()
+        cgroup.sweep()
+        assert not half.exists()
+        group.remove()
+
 
 class TestVersion2OnAFolderThatStandsForIt:
     @pytest.fixture

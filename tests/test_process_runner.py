@@ -47,6 +47,7 @@ def backend_in(folder: Path, level: str | None = None) -> Iterator[Backend]:
             kill(pid)
         with suppress(ValueError, OSError):
             os.waitpid(int((order.folder / HANDLE_FILE).read_text().split(":")[0]), 0)
+    cgroup.sweep()
 
 
 @pytest.fixture(scope="session")

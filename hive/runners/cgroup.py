@@ -179,9 +179,9 @@ def _enable_controllers(top: Path) -> None:
 
 
 def sweep(top: Path = TOP) -> None:
-    """Remove the groups that a killed shim left behind, and end what is in them."""
-    for kind, parent in ((GroupV1, top / V1_CONTROLLERS[-1]), (GroupV2, top)):
-        for name in _orphans(parent):
+    """Remove the groups that a killed shim left behind, or half made, and end what is in them."""
+    for kind, parents in ((GroupV1, [top / name for name in V1_CONTROLLERS]), (GroupV2, [top])):
+        for name in {name for parent in parents for name in _orphans(parent)}:
             with suppress(OSError):  # another start is at it
                 kind.named(top, name).remove()
 

@@ -49,7 +49,10 @@ def run(launch: Launch, writable: list[Path], limits: Limits, lock: int, caller:
         _name_process(NAME)  # it may be a fork of `hive install`, which somebody may want to kill
         _close_all_but(lock, *launch.descriptors)
         group = launch.group(limits) if launch.group else None
-        ending = _Watch(launch, writable, limits, group, caller).wait()
+        watch = _Watch(launch, writable, limits, group, caller)
+        if group:
+            sweep()  # what killed shims left behind
+        ending = watch.wait()
         _let_go(group)
         _record(launch.folder, ending)
     except BaseException as error:  # the last line of defence: nobody else will tell
@@ -61,11 +64,9 @@ def run(launch: Launch, writable: list[Path], limits: Limits, lock: int, caller:
 
 
 def _let_go(group: Group | None) -> None:
-    """Remove the run's control group, and those that killed shims left behind."""
     if group:
         with suppress(OSError):  # then the next start removes it
             group.remove()
-        sweep()
 
 
 def _name_process(name: str) -> None:
