@@ -72,8 +72,9 @@ class TestARealGroup:
         group.remove()  # once more is no error
 
     def test_a_group_whose_shim_is_gone_is_swept_and_a_living_one_is_not(self, group: cgroup.Group) -> None:
-        gone = subprocess.Popen(["true"])
+        gone = subprocess.Popen(["sleep", "60"])
         ticks = start_ticks(gone.pid)
+        gone.kill()
         gone.wait()
         orphan = type(group).named(cgroup.TOP, f"{cgroup.PREFIX}{gone.pid}-{ticks}")  # type: ignore[attr-defined]
         for folder in orphan.folders:

@@ -190,7 +190,7 @@ def _orphans(parent: Path) -> Iterator[str]:
     with suppress(OSError):
         for name in os.listdir(parent):
             pid, _, ticks = name.removeprefix(PREFIX).partition("-")
-            if name.startswith(PREFIX) and pid.isdecimal() and start_ticks(int(pid)) != ticks:
+            if name.startswith(PREFIX) and pid.isdecimal() and not (ticks and start_ticks(int(pid)) == ticks):
                 yield name
 
 
