@@ -26,8 +26,8 @@ from hostile_canaries import PROBES, Canaries, plant, probe_names, processes_lef
 from runner_contract import Backend, log, processes_marked
 
 from hive.model import Isolation
-from hive.runners import shim
 from hive.runners.base import Order
+from hive.runners.runlog import LOG_CAP_BYTES
 
 Report = dict[str, dict[str, Any]]  # probe -> {"aspect", "escaped", "detail"}
 
@@ -65,7 +65,7 @@ class HostileContract:
         assert usable_during(backend, order) < 2
         ending = backend.runner.ending(order.folder, "")
         assert ending is not None and (ending.exit_code, ending.reason) == (0, ""), ending
-        assert sum(path.stat().st_size for path in order.folder.glob("log*")) <= 2 * shim.LOG_CAP_BYTES
+        assert sum(path.stat().st_size for path in order.folder.glob("log*")) <= 2 * LOG_CAP_BYTES
 
 
 def escapes(backend: Backend, canaries: Canaries) -> list[str]:

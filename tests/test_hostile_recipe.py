@@ -18,6 +18,7 @@ from hostile_canaries import plant  # noqa: E402
 from runner_contract import Backend  # noqa: E402
 from test_process_runner import backend_in  # noqa: E402
 
+from hive.runners import levels  # noqa: E402
 from hive.runners.process import ProcessRunner  # noqa: E402
 
 # What any user of a machine may do where nothing keeps him from it; much more where the tests run as root.
@@ -32,13 +33,12 @@ OPEN_TO_ALL = {
 }  # fmt: skip
 
 
-class TestInBubblewrap(HostileContract):
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> Iterator[Backend]:
-        for backend in backend_in(tmp_path):
-            if (isolation := backend.runner.isolation()).level == "none":
-                pytest.skip(f"bubblewrap makes no sandbox here: {isolation.note}")
-            yield backend
+class TestAtEachLevel(HostileContract):
+    """What a level does not promise is not held against it; level none promises nothing but time."""
+
+    @pytest.fixture(params=levels.NAMES)
+    def backend(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Backend]:
+        yield from backend_in(tmp_path, request.param)
 
 
 def test_without_a_sandbox_the_probes_do_get_out(tmp_path: Path) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from hive_cli import HiveCli
 
+from hive.runners.process import ProcessRunner
+
+
+class OnAnOldMachine(HiveCli):
+    """hive where the kernel has no Landlock."""
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, str(Path(__file__).with_name("without_landlock.py")), *super().command]
+
 
 @pytest.fixture
 def hive(hive: HiveCli, tmp_path: Path) -> HiveCli:
-    """On a machine without bubblewrap."""
+    """On a machine without bubblewrap and without Landlock."""
     (tmp_path / "bin").mkdir()
     hive.environment["PATH"] = str(tmp_path / "bin")
-    return hive
+    return OnAnOldMachine(hive.home, hive.cwd, hive.environment)
 
 
 def test_a_foreign_recipe_is_refused_with_the_reason_and_a_way_out(hive: HiveCli) -> None:
@@ -54,3 +65,12 @@ def test_a_model_of_a_foreign_recipe_is_not_run_either(hive: HiveCli) -> None:
     assert refused.code == 1 and "--allow-unsandboxed" in refused.err
     assert not (hive.cwd / "out.txt").exists()
     hive.ok("run", "--allow-unsandboxed", "tiny", "numbers.txt", "-o", "out.txt")
+
+
+def test_without_bubblewrap_alone_landlock_holds_it(tmp_path: Path, hive: HiveCli) -> None:
+    if why := ProcessRunner(tmp_path, "landlock").available():
+        pytest.skip(why)
+    here = HiveCli(hive.home, hive.cwd, hive.environment)
+    told = here.ok("install", "trivial").err
+    assert any(line.split()[:3] == ["process", "landlock", "enforced"] for line in told.splitlines()), told
+    assert here.ok("doctor").out

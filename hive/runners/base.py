@@ -7,10 +7,11 @@ import json
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from hive_runner.frozen import frozen
+from hive_runner.frozen import asdict, frozen
 
 from hive.errors import HiveError
 from hive.model import Isolation, Limits
@@ -18,6 +19,8 @@ from hive.model import Isolation, Limits
 if TYPE_CHECKING:
     from hive.environments import RunnerEnvironment, Say
 
+LOCK_FILE = "attempt.lock"
+HANDLE_FILE = "handle"
 EXIT_FILE = "exit.json"
 LOG_FILE = "log.txt"
 OLD_LOG_FILE = "log.1.txt"  # the one before it, once it was full
@@ -66,6 +69,17 @@ class Ending:
                 return cls(**json.loads(file.read()))
         except (OSError, ValueError, TypeError):
             return None
+
+    def write(self, folder: Path) -> None:
+        """Record it in a contract folder, durably, following no link that the run may have put in the way."""
+        temporary = folder / (EXIT_FILE + ".tmp")
+        with suppress(OSError):  # then nobody recorded it, and the attempt counts as lost
+            temporary.unlink(missing_ok=True)
+            with open(temporary, "x") as file:
+                json.dump(asdict(self), file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, folder / EXIT_FILE)
 
 
 def open_plain(path: Path) -> BinaryIO:

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -22,10 +23,12 @@ from requests.exceptions import RequestException
 
 from hive.errors import NoCapacity
 from hive.model import Limits
-from hive.runners import keeping
+from hive.runners import bounds
 from hive.runners.base import EXIT_FILE, Ending, open_plain
+from hive.runners.bounds import Bounds
+from hive.runners.detach import detach
 from hive.runners.engine import connect, reason
-from hive.runners.keeping import Bounds, Log, give, record
+from hive.runners.runlog import Log
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -40,20 +43,20 @@ NOT_STARTED = (126, 127, 128)  # the engine's exit codes for a command that cann
 def keep(name: str, specification: dict[str, Any] | None, folder: Path, lock: int, caller: int | None) -> NoReturn:
     """Run the container called `name` to its end; then exit.json in `folder`. The process ends with it.
 
-    specification: what to create it from, or None to take over one that is there. lock: see keeping.detach. caller: a
-    process whose death ends the run. SIGTERM arrives blocked.
+    specification: what to create it from, or None to take over one that is there. lock: the descriptor of the
+    attempt's lock, kept open until the end. caller: a process whose death ends the run. SIGTERM arrives blocked.
     """
     try:
-        keeping.detach(lock, "hive-container")
+        detach("hive-container", lock)
         keeper = _Keeper(name, folder, caller)
         ending = keeper.run(specification)
         if os.getuid() == 0:  # what the run wrote as nobody becomes the caller's
             give([folder, *keeper.bounds.writable], 0, 0)
-        record(folder, ending)
+        ending.write(folder)
         keeper.remove(name)
     except BaseException as error:  # the last line of defence: nobody else will tell
         why = f"the container's keeper failed: {type(error).__name__}: {error}"
-        record(folder, Ending(1, "infrastructure", 0.0, 0.0, 0, why))
+        Ending(1, "infrastructure", 0.0, 0.0, 0, why).write(folder)
     finally:
         os._exit(0)
 
@@ -68,7 +71,6 @@ class _Keeper:
         self.peak_memory_bytes = 0
         self.cpu_s = 0.0
         self.begun_at = time.time()
-        self.asked_to_stop_at: float | None = None
         self.told_at = 0.0
         self.killed = False
         self.stats_seen = 0.0
@@ -81,8 +83,7 @@ class _Keeper:
         self.log = Log(folder)
 
     def _on_term(self, number: int, frame: FrameType | None) -> None:
-        if self.asked_to_stop_at is None:
-            self.asked_to_stop_at = time.monotonic()
+        self.bounds.ask_to_stop()
 
     def run(self, specification: dict[str, Any] | None) -> Ending:
         if specification is None:
@@ -106,8 +107,10 @@ class _Keeper:
         """The limits stand with the engine, where the run cannot change them and a later keeper finds them."""
         limits = Limits(**json.loads(labels["hive.limits"]))
         writable = [Path(path) for path in json.loads(labels["hive.writable"])]
+        asked_to_stop_at = self.bounds.asked_to_stop_at
         self.bounds = Bounds(self.folder, writable, limits, self.caller)
         self.bounds.started = float(labels["hive.started"])
+        self.bounds.asked_to_stop_at = asked_to_stop_at
 
     def _sweep(self, home: str) -> None:
         """Remove what keepers that were killed left behind: containers of this home whose ending is on record."""
@@ -168,7 +171,7 @@ class _Keeper:
             over.set()
 
         threading.Thread(target=wait, daemon=True).start()
-        while not over.wait(keeping.TICK_S):
+        while not over.wait(bounds.TICK_S):
             self._look()
         if "error" in found:
             raise found["error"]
@@ -176,11 +179,9 @@ class _Keeper:
 
     def _look(self) -> None:
         now = time.monotonic()
-        if self.asked_to_stop_at is not None:
-            if now - self.asked_to_stop_at > keeping.GRACE_S:
-                self._end(self.reason or "stopped", "it did not end when asked")
-            elif now - self.told_at > TELL_EVERY_S and self._signal("SIGTERM"):
-                self.told_at = now
+        asked = self.bounds.asked_to_stop_at is not None
+        if asked and now - self.told_at > TELL_EVERY_S and self._signal("SIGTERM"):
+            self.told_at = now
         if not self.killed and (exceeded := self.bounds.exceeded()):
             self._end(*exceeded)
         if now - self.stats_seen > STATS_EVERY_S:
@@ -268,3 +269,13 @@ def _own_figures(folder: Path) -> tuple[int, float]:
     except (OSError, ValueError):
         return 0, 0.0
     return int(result.peak_memory_bytes), float(result.cpu_s)
+
+
+def give(folders: Iterable[Path], uid: int, gid: int) -> None:
+    """Make a user the owner of folders and of all that is in them, links not followed."""
+    for folder in folders:
+        os.chown(folder, uid, gid)
+        for parent, names, files in os.walk(folder):
+            for name in (*names, *files):
+                with suppress(OSError):  # gone meanwhile
+                    os.chown(os.path.join(parent, name), uid, gid, follow_symlinks=False)

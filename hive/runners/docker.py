@@ -22,10 +22,9 @@ from hive import locks
 from hive.environments import RunnerEnvironment, Say
 from hive.errors import HiveError, NoCapacity, RequestError
 from hive.model import Isolation
-from hive.runners import handles
-from hive.runners.base import EXIT_FILE, Ending, Mount, Order, work_mount
+from hive.runners import identity
+from hive.runners.base import EXIT_FILE, HANDLE_FILE, LOCK_FILE, Ending, Mount, Order, work_mount
 from hive.runners.engine import Engine, connect, examine
-from hive.runners.keeping import give
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from hive.runners.images import Image, Workshop
 
-LOCK_FILE = "attempt.lock"
 NOBODY = 65532
 TMP_BYTES = 64 << 20
 NO_CORE, FILES = {"name": "core", "soft": 0, "hard": 0}, {"name": "nofile", "soft": 8192, "hard": 8192}
@@ -109,7 +107,7 @@ class DockerRunner:
             raise HiveError(f"{order.folder} is being run already")
         try:
             (order.folder / "scratch").mkdir(exist_ok=True)
-            (order.folder / handles.HANDLE_FILE).touch()
+            (order.folder / HANDLE_FILE).touch()
             specification = self.specification(order)
             return self._fork(order.folder, specification, lock, os.getpid() if order.dies_with_caller else None)
         finally:
@@ -125,10 +123,10 @@ class DockerRunner:
         try:
             pid = os.fork()
             if pid == 0:
-                handles.write(folder, os.getpid())
+                identity.write(folder / HANDLE_FILE, os.getpid())
                 container.keep(container_name(folder), specification, folder, lock, caller)
-            handles.write(folder, pid)  # both do: the parent may die first, or the child be slow
-            return handles.handle_of(pid)
+            identity.write(folder / HANDLE_FILE, pid)  # both do: the parent may die first, or the child be slow
+            return identity.handle_of(pid)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
@@ -138,10 +136,12 @@ class DockerRunner:
         mounts = [*order.mounts, work_mount(order.folder)]
         user = self._user()
         if user == (NOBODY, NOBODY):
+            from hive.runners.container import give
+
             give([mount.source for mount in mounts if mount.writable], NOBODY, NOBODY)
             _refuse_unreadable([mount.source for mount in mounts if not mount.writable])
         # the proof of its life is not the run's to remove
-        mounts += [Mount(order.folder / name, f"/work/{name}") for name in (LOCK_FILE, handles.HANDLE_FILE)]
+        mounts += [Mount(order.folder / name, f"/work/{name}") for name in (LOCK_FILE, HANDLE_FILE)]
         host: dict[str, Any] = {
             "network_mode": "bridge" if limits.network else "none",
             "read_only": True,
@@ -201,7 +201,7 @@ class DockerRunner:
         """Whether the run goes on. A container whose keeper was killed gets another, and lives."""
         if locks.is_held(folder / LOCK_FILE):
             return True
-        if (folder / EXIT_FILE).exists() or not (folder / handles.HANDLE_FILE).exists():
+        if (folder / EXIT_FILE).exists() or not (folder / HANDLE_FILE).exists():
             return False
         lock = locks.take(folder / LOCK_FILE)
         if lock is None:
@@ -213,7 +213,7 @@ class DockerRunner:
             os.close(lock)
 
     def wait_descriptor(self, handle: str) -> int | None:
-        pid = handles.pid_of(handle)
+        pid = identity.pid_of(handle)
         try:
             return os.pidfd_open(pid) if pid else None
         except OSError:
@@ -223,7 +223,7 @@ class DockerRunner:
         """SIGTERM to the keeper, which passes it on; with grace_s = 0 also SIGKILL to all that is in the container."""
         if not self.alive(folder, handle):
             return
-        if pid := handles.pid_of(handle) or handles.pid_of(handles.read(folder)):
+        if pid := identity.pid_of(handle) or identity.pid_of(identity.read(folder / HANDLE_FILE)):
             os.kill(pid, signal.SIGTERM)
         if not grace_s:
             from docker.errors import DockerException

@@ -26,7 +26,7 @@ def arm(point: str, mark: str) -> None:
         holder = getattr(holder, part)
     function = getattr(holder, name)
     armed = os.getpid()
-    in_forks = module == "hive.runners.shim"
+    in_forks = module in ("hive.runners.shim", "hive.runners.base")
 
     def dying(*arguments: Any, **named: Any) -> Any:
         nonlocal left

@@ -88,12 +88,12 @@ def test_supervisor_at_every_durable_step(hive: HiveCli, reference: Reference) -
 
 # The shim: a fork of the supervisor. The supervisor lives on and sees to it.
 SHIM = [
-    ("hive.runners.shim:_close_all_but:after", 2),
+    ("hive.runners.shim:detach:after", 2),
     ("hive.runners.shim:_Watch.__init__:before", 2),
     ("hive.runners.shim:_Watch.wait:before", 2),
     ("hive.runners.shim:_Watch._look:after", 2),
-    ("hive.runners.shim:_record:before", 1),  # the result is there: all that counts
-    ("hive.runners.shim:_record:after", 1),
+    ("hive.runners.base:Ending.write:before", 1),  # the result is there: all that counts
+    ("hive.runners.base:Ending.write:after", 1),
 ]
 
 
