@@ -233,6 +233,7 @@ def _refuse_all_but_plain_files(name: str, written: Path) -> None:
     for path in [written, *written.rglob("*")] if written.is_dir() and not written.is_symlink() else [written]:
         if not stat.S_ISREG(path.lstat().st_mode) and not (path.is_dir() and not path.is_symlink()):
             raise HiveError(f"{name} wrote {path.name}, which is no plain file", "its output was thrown away")
+        path.chmod(path.stat().st_mode & 0o777)  # nor a program that runs as its owner
 
 
 def _put(source: Path, target: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_doctor_calls_it_a_problem(hive: HiveCli) -> None:
 def test_a_plan_says_what_is_not_enforced(hive: HiveCli) -> None:
     told = hive.ok("install", "--dry-run", "trivial").err
     assert any(line.split()[:3] == ["process", "none", "not"] for line in told.splitlines())
-    assert "note: no sandbox: bubblewrap is not installed" in told
+    assert "note: no sandbox" in told and "bubblewrap is not installed" in told
 
 
 def test_a_model_of_a_foreign_recipe_is_not_run_either(hive: HiveCli) -> None:

@@ -1,8 +1,8 @@
 """The system calls that no run needs, refused by a filter in the kernel: what it cannot call it cannot exploit.
 
 The filter is a program for the kernel's small virtual machine (BPF), assembled here. It lets through what it does not
-name. A refused call fails with EPERM as if rights were missing; clone3 with ENOSYS, since its flags lie in memory where
-no filter can read them, and the C library then falls back on clone.
+name. A refused call fails with EPERM as if rights were missing; clone3 and openat2 with ENOSYS, since their flags
+lie in memory where no filter can read them, and who calls them then falls back on their elders.
 """
 
 from __future__ import annotations
@@ -68,9 +68,20 @@ PRETENDED: Calls = {
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
 }  # fmt: skip
 
+# What sets a file's mode, and which argument that is. No run makes a program that runs as its owner, who may be hive's.
+SETS_MODE: Calls = {
+    "open": (2, None), "openat": (257, 56), "creat": (85, None), "mknod": (133, None), "mknodat": (259, 33),
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+}  # fmt: skip
+MODE = {
+    "open": 2, "openat": 3, "creat": 1, "mknod": 1, "mknodat": 2, "chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2
+}  # fmt: skip
+SET_ID = 0o6000
+
 BY_ARGUMENT: Calls = {
     "clone": (56, 220), "clone3": (435, 435), "ioctl": (16, 29), "socket": (41, 198), "socketpair": (53, 199),
     "connect": (42, 203), "prlimit64": (302, 261),
+    "openat2": (437, 437),
 }  # fmt: skip
 
 # linux/audit.h
@@ -109,7 +120,7 @@ def program(network: bool, alone: bool, machine: str = os.uname().machine) -> by
         code += [(AT_LEAST, 0, 1, X32), (RETURN, 0, 0, FAIL | errno.EPERM)]
     column = list(ARCHITECTURES).index(machine)
     for name, test in _rules(network, alone).items():
-        number = {**NEVER, **AMONG_OTHERS, **PRETENDED, **BY_ARGUMENT}[name][column]
+        number = {**NEVER, **AMONG_OTHERS, **PRETENDED, **SETS_MODE, **BY_ARGUMENT}[name][column]
         if number is not None:
             code += [(EQUAL, 0, len(test), number), *test]
     code.append((RETURN, 0, 0, ALLOW))
@@ -120,7 +131,8 @@ def _rules(network: bool, alone: bool) -> dict[str, list[Instruction]]:
     """What to do with each call that the filter names."""
     rules = {name: _fail() for name in NEVER}
     rules["clone"] = _unless_no_bit(0, CLONE_NEW_ANYTHING)
-    rules["clone3"] = _fail(errno.ENOSYS)
+    rules["clone3"] = rules["openat2"] = _fail(errno.ENOSYS)
+    rules |= {name: _unless_no_bit(MODE[name], SET_ID) for name in SETS_MODE}
     if not alone:
         # AF_VSOCK, for one, goes past a network namespace, to the host of a virtual machine.
         families = (AF_UNIX, AF_INET, AF_INET6, AF_NETLINK)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hive_runner.contract import RunResult  # noqa: E402
 from hostile import HostileContract  # noqa: E402
 from runner_contract import SECRET, Backend, RunnerContract, log, looks_often  # noqa: E402
 
+from hive.index import Index  # noqa: E402
 from hive.model import Isolation  # noqa: E402
 from hive.runners.base import Order  # noqa: E402
 from hive.runners.docker import LOCK_FILE, DockerRunner, container_name  # noqa: E402
@@ -88,7 +90,7 @@ class TestInDocker(RunnerContract):
         )
         assert found["cores"] < 1.3
 
-    def test_home_is_invisible(self, backend: Backend) -> None:
+    def test_home_cannot_be_read(self, backend: Backend) -> None:
         """The image has an /etc/passwd and a /root of its own; nothing in it is this machine's."""
         secret = Path.home() / ".ssh" / "id_ed25519"
         secret.parent.mkdir()
@@ -99,6 +101,11 @@ class TestInDocker(RunnerContract):
             found['user'] = os.getuid()
         """)
         assert found == {"seen": [], "user": 65532 if os.getuid() == 0 else os.getuid()}
+
+    def test_what_recipes_are_made_with_works(self, backend: Backend) -> None:
+        """In the layer that a recipe's own requirements make."""
+        environment = backend.runner.environment(Index().recipe("gis-lidar").requirements, False, print)
+        super().test_what_recipes_are_made_with_works(replace(backend, image=environment.image))
 
     def test_network_on_request(self, backend: Backend) -> None:
         """A network of its own, which does not lead to this machine's loopback. (Such an engine may have no bridge.)"""
@@ -143,8 +150,6 @@ def test_the_engine_is_asked_for_everything_that_holds_a_run(backend: Backend) -
 
 
 def test_a_gpu_is_asked_for_where_the_build_wants_one(backend: Backend) -> None:
-    from dataclasses import replace
-
     assert isinstance(backend.runner, DockerRunner)
     order = backend.order("")
     assert backend.runner.specification(order)["host_config"].get("DeviceRequests") is None
