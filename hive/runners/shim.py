@@ -173,12 +173,12 @@ class _Watch:
         if self.asked_to_stop_at is not None and not self.told_to_stop:
             self.told_to_stop = self._signal_payload(signal.SIGTERM)
         self._look_at_memory_and_processes()
-        if self.reason:
-            pass
+        if self.reason:  # it was killed, and something of it is still there
+            self._kill()
         elif now - self.started > self.limits.wall_s:
             self._end("timeout", f"it ran for {now - self.started:.0f} s of {self.limits.wall_s:.0f} s")
         elif self.asked_to_stop_at is not None and now - self.asked_to_stop_at > GRACE_S:
-            self._end(self.reason or "stopped", "it did not end when asked")
+            self._end("stopped", "it did not end when asked")
         elif self.caller is not None and os.getppid() != self.caller:
             self._end("cancelled", "the process that started it is gone")
         elif now - self.disk_seen > DISK_EVERY_S:
@@ -222,7 +222,12 @@ class _Watch:
 
     def _end(self, reason: str, message: str) -> None:
         self.reason, self.message = reason, message
-        if self.begun and not self.launch.owns_its_tree:
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.group:
+            self.group.kill()
+        elif self.begun and not self.launch.owns_its_tree:
             stop_forking()
         self._signal_payload(signal.SIGKILL)
 
