@@ -95,7 +95,8 @@ class TestBehindAFilter:
         found = backend.found("""
             found['own'] = int(open('/proc/self/status').read().partition('Seccomp:')[2].split()[0])
             import socket
-            for name, call in (('vsock', lambda: socket.socket(40)), ('cores', lambda: os.sched_setaffinity(0, {0, 1}))):
+            calls = {'vsock': lambda: socket.socket(40), 'cores': lambda: os.sched_setaffinity(0, {0, 1})}
+            for name, call in calls.items():
                 child = os.fork()
                 if child == 0:
                     try:
