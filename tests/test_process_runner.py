@@ -89,6 +89,26 @@ class TestEveryLevel(RunnerContract):
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
 
 
+@at(*levels.NAMES[:-1])
+class TestBehindAFilter:
+    def test_it_is_on_for_the_run_and_its_children(self, backend: Backend) -> None:
+        found = backend.found("""
+            found['own'] = int(open('/proc/self/status').read().partition('Seccomp:')[2].split()[0])
+            import socket
+            calls = {'vsock': lambda: socket.socket(40), 'cores': lambda: os.sched_setaffinity(0, {0, 1})}
+            for name, call in calls.items():
+                child = os.fork()
+                if child == 0:
+                    try:
+                        call()
+                    except PermissionError:
+                        os._exit(1)
+                    os._exit(0)
+                found[name] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        """)
+        assert found == {"own": 2, "vsock": 1, "cores": 1}
+
+
 @at("cgroup+bwrap", "systemd+bwrap", "bwrap")
 class TestInBubblewrap:
     def test_nothing_of_the_machine_is_there(self, backend: Backend) -> None:

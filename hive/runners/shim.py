@@ -141,7 +141,9 @@ class _Watch:
         if self.bounds.asked_to_stop_at is not None and not self.told_to_stop:
             self.told_to_stop = self._signal_payload(signal.SIGTERM)
         self._look_at_memory_and_processes()
-        if not self.reason and (exceeded := self.bounds.exceeded()):
+        if self.reason:  # it was killed, and something of it is still there
+            self._kill()
+        elif exceeded := self.bounds.exceeded():
             self._end(*exceeded)
 
     def _look_at_memory_and_processes(self) -> None:
@@ -168,7 +170,12 @@ class _Watch:
 
     def _end(self, reason: str, message: str) -> None:
         self.reason, self.message = reason, message
-        if self.begun and not self.launch.owns_its_tree:
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.group:
+            self.group.kill()
+        elif self.begun and not self.launch.owns_its_tree:
             stop_forking()
         self._signal_payload(signal.SIGKILL)
 
