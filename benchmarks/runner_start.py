@@ -21,11 +21,11 @@ from statistics import median
 from side_by_side import INTERPRETER, Contestant, interleave, judge, prepare, show, spread
 
 from hive.model import Limits
-from hive.runners import levels
 from hive.runners.base import Order, work_mount
-from hive.runners.level import Payload
+from hive.runners.isolation import levels
+from hive.runners.isolation.level import Payload
+from hive.runners.isolation.spawn import Launch
 from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner, python_mounts
-from hive.runners.spawn import Launch
 
 BAR_MS = 60
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from hive.inference import RunOutcome
     from hive.plan import Choices, Machine
     from hive.runners.base import Runner
-    from hive.runners.images import Image
+    from hive.runners.containers.images import Image
     from hive.store import Damage, Store
 
 Say = Callable[[str], None]
@@ -649,7 +649,7 @@ class Hive:
         Raises RunnerUnavailable where there is no engine.
         """
         from hive.runners.all import docker
-        from hive.runners.images import image_for, runner_image
+        from hive.runners.containers.images import image_for, runner_image
 
         self.home.create()
         runner = docker(self.home, self.settings.base_image)
@@ -682,7 +682,7 @@ class Hive:
 
     def _image(self) -> str:
         """The digest of the runner image that this machine has, "" without."""
-        from hive.runners.images import known_image
+        from hive.runners.containers.images import known_image
 
         return known_image(self.home.images)
 

@@ -12,8 +12,8 @@ import pytest
 from hive_cli import until
 
 from hive.model import Limits
-from hive.runners import cgroup
 from hive.runners.identity import start_ticks
+from hive.runners.isolation import cgroup
 
 LIMITS = Limits(cpus=1, memory_bytes=64 << 20, pids=8)
 EAT = "import sys; sys.stdin.read(1); kept = b'1' * (200 << 20)"

@@ -18,7 +18,7 @@ from hostile_canaries import plant  # noqa: E402
 from runner_contract import Backend  # noqa: E402
 from test_process_runner import backend_in  # noqa: E402
 
-from hive.runners import levels  # noqa: E402
+from hive.runners.isolation import levels  # noqa: E402
 from hive.runners.process import ProcessRunner  # noqa: E402
 
 # What any user of a machine may do where nothing keeps him from it; much more where the tests run as root.

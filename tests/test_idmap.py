@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hive.runners import idmap, kernel
+from hive.runners.isolation import idmap, kernel
 
 UID = 65532
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hive.runners import kernel, landlock
+from hive.runners.isolation import kernel, landlock
 
 pytestmark = pytest.mark.skipif(
     landlock.abi() < landlock.ENOUGH, reason=f"Landlock {landlock.abi()} here, {landlock.ENOUGH} is needed"

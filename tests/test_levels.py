@@ -13,10 +13,10 @@ from hive_runner.frozen import replace
 
 from hive.errors import HiveError
 from hive.model import Limits
-from hive.runners import bubblewrap, cgroup, landlock, levels
 from hive.runners.base import work_mount
-from hive.runners.bubblewrap import Bubblewrap
-from hive.runners.level import Payload
+from hive.runners.isolation import bubblewrap, cgroup, landlock, levels
+from hive.runners.isolation.bubblewrap import Bubblewrap
+from hive.runners.isolation.level import Payload
 from hive.runners.process import ProcessRunner
 
 

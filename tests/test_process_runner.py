@@ -26,9 +26,9 @@ from runner_contract import (  # noqa: E402
     python_of_another_process,
 )
 
-from hive.runners import cgroup, levels  # noqa: E402
 from hive.runners.base import Mount  # noqa: E402
-from hive.runners.bubblewrap import NOBODY  # noqa: E402
+from hive.runners.isolation import cgroup, levels  # noqa: E402
+from hive.runners.isolation.bubblewrap import NOBODY  # noqa: E402
 from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner  # noqa: E402
 
 __all__ = ["looks_often"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hive.runners import kernel, seccomp
+from hive.runners.isolation import kernel, seccomp
 
 ALL = {**seccomp.NEVER, **seccomp.AMONG_OTHERS, **seccomp.PRETENDED, **seccomp.BY_ARGUMENT}
 HEADERS = {

@@ -7,8 +7,8 @@ import os
 import struct
 import sys
 
-from hive.runners import kernel
-from hive.runners.seccomp import ALLOW, EQUAL, FAIL, LOAD, NUMBER, RETURN
+from hive.runners.isolation import kernel
+from hive.runners.isolation.seccomp import ALLOW, EQUAL, FAIL, LOAD, NUMBER, RETURN
 
 FILTER = (
     (LOAD, 0, 0, NUMBER),

@@ -24,13 +24,13 @@ from hive.errors import HiveError, NoCapacity, RequestError
 from hive.model import Isolation
 from hive.runners import identity
 from hive.runners.base import EXIT_FILE, HANDLE_FILE, LOCK_FILE, Ending, Mount, Order, work_mount
-from hive.runners.engine import Engine, connect, examine
+from hive.runners.containers.engine import Engine, connect, examine
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
     from docker.types import Mount as DockerMount
 
-    from hive.runners.images import Image, Workshop
+    from hive.runners.containers.images import Image, Workshop
 
 NOBODY = 65532
 TMP_BYTES = 64 << 20
@@ -78,18 +78,18 @@ class DockerRunner:
         return self.engine.gpus
 
     def prepare(self, offline: bool, say: Say) -> str:
-        from hive.runners.images import runner_image
+        from hive.runners.containers.images import runner_image
 
         image = runner_image(self.workshop(offline, say))
         return f"Docker Engine {self.engine.version} answers; image {image.id[7:19]}"
 
     def environment(self, requirements: tuple[str, ...], offline: bool, say: Say) -> RunnerEnvironment:
-        from hive.runners.images import image_for
+        from hive.runners.containers.images import image_for
 
         return _environment(image_for(self.workshop(offline, say), requirements))
 
     def workshop(self, offline: bool, say: Say) -> Workshop:
-        from hive.runners.images import BASE_IMAGE, Workshop
+        from hive.runners.containers.images import BASE_IMAGE, Workshop
 
         state = self.state / "images"
         state.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ class DockerRunner:
 
     def _fork(self, folder: Path, specification: dict[str, Any] | None, lock: int, caller: int | None) -> str:
         """The handle of a new keeper. It writes it down itself: its parent may die before it could."""
-        from hive.runners import container
+        from hive.runners.containers import keeper
 
         sys.stdout.flush()
         sys.stderr.flush()
@@ -124,7 +124,7 @@ class DockerRunner:
             pid = os.fork()
             if pid == 0:
                 identity.write(folder / HANDLE_FILE, os.getpid())
-                container.keep(container_name(folder), specification, folder, lock, caller)
+                keeper.keep(container_name(folder), specification, folder, lock, caller)
             identity.write(folder / HANDLE_FILE, pid)  # both do: the parent may die first, or the child be slow
             return identity.handle_of(pid)
         finally:
@@ -136,7 +136,7 @@ class DockerRunner:
         mounts = [*order.mounts, work_mount(order.folder)]
         user = self._user()
         if user == (NOBODY, NOBODY):
-            from hive.runners.container import give
+            from hive.runners.containers.keeper import give
 
             give([mount.source for mount in mounts if mount.writable], NOBODY, NOBODY)
             _refuse_unreadable([mount.source for mount in mounts if not mount.writable])

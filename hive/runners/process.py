@@ -15,10 +15,11 @@ from hive_runner.frozen import replace
 from hive import locks
 from hive.errors import HiveError
 from hive.model import Isolation
-from hive.runners import identity, levels, shim
+from hive.runners import identity, shim
 from hive.runners.base import HANDLE_FILE, LOCK_FILE, Ending, Mount, Order, work_mount
-from hive.runners.level import Level, Payload
-from hive.runners.spawn import Launch
+from hive.runners.isolation import levels
+from hive.runners.isolation.level import Level, Payload
+from hive.runners.isolation.spawn import Launch
 
 if TYPE_CHECKING:
     from hive.environments import RunnerEnvironment, Say

@@ -21,11 +21,11 @@ from hive.model import Limits
 from hive.runners import bounds
 from hive.runners.base import Ending
 from hive.runners.bounds import Bounds
-from hive.runners.cgroup import OWN_PROCESSES, Group, sweep
 from hive.runners.detach import detach
+from hive.runners.isolation.cgroup import OWN_PROCESSES, Group, sweep
+from hive.runners.isolation.spawn import Launch, spawn
+from hive.runners.isolation.tree import descendants, end_all_below, stop_forking
 from hive.runners.runlog import Log
-from hive.runners.spawn import Launch, spawn
-from hive.runners.tree import descendants, end_all_below, stop_forking
 
 NAME = "hive-shim"
 OWN_NAMES = (f"{NAME}\n", "bwrap\n")  # of what stands between it and the program
@@ -83,7 +83,7 @@ class _Watch:
         self.log = Log(launch.folder)
         self.output, end = os.pipe()
         if launch.tied:
-            from hive.runners import kernel
+            from hive.runners.isolation import kernel
 
             kernel.adopt_orphans()
         self.payload = spawn(launch, end, group)

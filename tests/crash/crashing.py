@@ -15,7 +15,7 @@ from hive_cli import RECIPES, HiveCli, kill, until, wait_gone
 
 from hive import installed, queue
 from hive.launch import take_supervisor_lock
-from hive.runners.shim import descendants
+from hive.runners.isolation.tree import descendants
 
 HERE = Path(__file__).parent
 SURROUNDINGS = {

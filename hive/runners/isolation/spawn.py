@@ -11,7 +11,7 @@ from typing import NoReturn
 from hive_runner.frozen import frozen
 
 from hive.model import Limits
-from hive.runners.cgroup import Group
+from hive.runners.isolation.cgroup import Group
 
 
 def nothing_to_prepare() -> None: ...
@@ -67,7 +67,7 @@ def _become(launch: Launch, parent: int, output: int, may_go: int, fail: int) ->
     """In the new process, which never returns from here."""
     try:
         if not launch.owns_its_tree:
-            from hive.runners.keeper import keep
+            from hive.runners.isolation.reaper import keep
 
             parent = keep(parent, close=(output, may_go, fail))
         for stream, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
@@ -77,7 +77,7 @@ def _become(launch: Launch, parent: int, output: int, may_go: int, fail: int) ->
         os.chdir(launch.folder)
         launch.prepare()
         if launch.tied:
-            from hive.runners import kernel
+            from hive.runners.isolation import kernel
 
             kernel.end_with(parent)
         if os.read(may_go, 1):

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from hive.model import Isolation
-from hive.runners import seccomp
 from hive.runners.base import Mount
-from hive.runners.level import NETWORK_FILES, SYSTEM_FILES, SYSTEM_FOLDERS, Payload
-from hive.runners.spawn import Launch
+from hive.runners.isolation import seccomp
+from hive.runners.isolation.level import NETWORK_FILES, SYSTEM_FILES, SYSTEM_FOLDERS, Payload
+from hive.runners.isolation.spawn import Launch
 
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SEMAPHORES = "/dev/shm"  # where the C library puts them, and the memory that processes share
@@ -21,7 +21,7 @@ class Landlocked:
     name = "landlock"
 
     def missing(self) -> str:
-        from hive.runners import landlock
+        from hive.runners.isolation import landlock
 
         if not seccomp.program(network=False, alone=True):
             return f"hive has no filter of system calls for {os.uname().machine}"
@@ -29,7 +29,7 @@ class Landlocked:
         return "" if version >= landlock.ENOUGH else f"Landlock {landlock.ENOUGH} is needed, this kernel has {version}"
 
     def isolation(self) -> Isolation:
-        from hive.runners import landlock
+        from hive.runners.isolation import landlock
 
         return Isolation(
             self.name, files="yes", network="yes", home="yes",
@@ -41,7 +41,7 @@ class Landlocked:
         return str(mount.source)
 
     def launch(self, payload: Payload) -> Launch:
-        from hive.runners import kernel, landlock
+        from hive.runners.isolation import kernel, landlock
 
         network = payload.limits.network
         mounts = (*payload.mounts, payload.work)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from hive.runners import kernel
+from hive.runners.isolation import kernel
 
 ENOUGH = 3  # before, a file that may not be written could be truncated
 # linux/landlock.h: rights to files

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from hive.model import Limits
 from hive.runners.base import work_mount
-from hive.runners.bubblewrap import SESSION, Bubblewrap, find_program
-from hive.runners.direct import Landlocked, Plain
 from hive.runners.identity import boot_id
-from hive.runners.level import Level, Payload
-from hive.runners.spawn import Launch, spawn
+from hive.runners.isolation.bubblewrap import SESSION, Bubblewrap, find_program
+from hive.runners.isolation.direct import Landlocked, Plain
+from hive.runners.isolation.level import Level, Payload
+from hive.runners.isolation.spawn import Launch, spawn
 
 LEVELS: tuple[Level, ...] = (
     Bubblewrap("cgroup+bwrap", group="hive", other_user=True),

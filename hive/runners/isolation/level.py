@@ -8,7 +8,7 @@ from hive_runner.frozen import frozen
 
 from hive.model import Isolation, Limits
 from hive.runners.base import Mount
-from hive.runners.spawn import Launch
+from hive.runners.isolation.spawn import Launch
 
 # What any program needs of the machine, read-only. What is not there is left out.
 SYSTEM_FOLDERS = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin")

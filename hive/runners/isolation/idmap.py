@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from hive.runners import kernel
+from hive.runners.isolation import kernel
 
 STAGE = "/tmp"  # a folder that every user may enter; covered in a mount namespace of its own
 

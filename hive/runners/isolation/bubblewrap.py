@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hive.model import Isolation, Limits
-from hive.runners import cgroup, seccomp, spawn
 from hive.runners.base import Mount
-from hive.runners.level import NETWORK_FILES, SYSTEM_FILES, SYSTEM_FOLDERS, Payload
-from hive.runners.spawn import Launch
+from hive.runners.isolation import cgroup, seccomp, spawn
+from hive.runners.isolation.level import NETWORK_FILES, SYSTEM_FILES, SYSTEM_FOLDERS, Payload
+from hive.runners.isolation.spawn import Launch
 
 NOBODY = 65532
 TMP_BYTES = 64 << 20
@@ -157,7 +157,7 @@ def _as_other_user(binds: list[Mount]) -> tuple[list[Mount], Callable[[], None],
 
     Raises OSError where a file system does not have it.
     """
-    from hive.runners import idmap, kernel
+    from hive.runners.isolation import idmap, kernel
 
     namespace = idmap.user_namespace(NOBODY)
     for mount in binds:

@@ -23,8 +23,8 @@ from hive.environments import refuse_source
 from hive.errors import HiveError, NoCapacity, RequestError
 from hive.model import digest_of
 from hive.paths import runner_sources
-from hive.runners.engine import reason
-from hive.runners.wheels import wheels
+from hive.runners.containers.engine import reason
+from hive.runners.containers.wheels import wheels
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient

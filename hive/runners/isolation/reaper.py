@@ -1,7 +1,7 @@
 """Stands between the shim and a program that no namespace holds together, and ends all of it should the shim be killed.
 
 A killed process can end nothing any more, and the kernel would end for it only its own child, not that child's. The
-keeper adopts them all. It has the attempt's lock from the shim, so that the attempt is over when nothing of it is left.
+reaper adopts them all. It has the attempt's lock from the shim, so that the attempt is over when nothing of it is left.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import select
 import signal
 from typing import NoReturn
 
-from hive.runners import kernel
-from hive.runners.tree import end_all_below
+from hive.runners.isolation import kernel
+from hive.runners.isolation.tree import end_all_below
 
 
 def keep(shim: int, close: tuple[int, ...]) -> int:
-    """Become the keeper and fork. Returns in the new process alone, with the keeper's pid; that of a fork of `shim`.
+    """Become the reaper and fork. Returns in the new process alone, with the reaper's pid; that of a fork of `shim`.
 
-    close: descriptors that are the program's and not the keeper's. Raises OSError.
+    close: descriptors that are the program's and not the reaper's. Raises OSError.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # that is for the program
     kernel.adopt_orphans()
