@@ -88,6 +88,41 @@ class TestEveryLevel(RunnerContract):
         until(lambda: not backend.runner.alive(order.folder, handle), "the attempt is over", 1)
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
 
+    def test_the_cpu_time_of_the_whole_tree_is_known(self, backend: Backend) -> None:
+        if backend.runner.isolation().level == "bwrap" and os.geteuid():
+            pytest.skip("bubblewrap leaves it to a process that hive does not see the end of")
+        burn = "import time\nwhile time.process_time() < 0.5: pass"
+        _, ending = backend.run(f"subprocess.run([sys.executable, '-c', {burn!r}]); (run.out / 'w').write_text('1')")
+        assert 0.5 <= ending.cpu_s < 5
+
+    def test_what_recipes_are_made_with_works(self, backend: Backend) -> None:
+        """Threads, compiled code, processes that share a lock and memory."""
+        pytest.importorskip("torch"), pytest.importorskip("numba")
+        found = backend.found(
+            """
+            import multiprocessing, numba, numpy, torch
+            x = torch.ones(64, 64, requires_grad=True)
+            (x @ x).sum().backward()
+            found['torch'] = float(x.grad[0, 0])
+            found['numba'] = numba.njit(lambda n: n * n)(7)
+            context = multiprocessing.get_context('fork')
+            lock, shared = context.Lock(), context.Value('i', 0)
+            def work(n):
+                with lock:
+                    shared.value += n
+            workers = [context.Process(target=work, args=(n,)) for n in (1, 2)]
+            for worker in workers: worker.start()
+            for worker in workers: worker.join()
+            found['shared'] = shared.value
+            pool = context.Pool(2)
+            found['pool'] = pool.map(abs, [-1, -2])
+            pool.close()
+            pool.join()
+            """,
+            memory_bytes=4 << 30,
+        )
+        assert found == {"torch": 128.0, "numba": 49, "shared": 3, "pool": [1, 2]}
+
 
 @at(*levels.NAMES[:-1])
 class TestBehindAFilter:
