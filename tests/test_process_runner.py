@@ -26,12 +26,15 @@ from runner_contract import (  # noqa: E402
     python_of_another_process,
 )
 
-from hive.runners import cgroup, levels  # noqa: E402
+from hive.runners import bubblewrap, cgroup, levels  # noqa: E402
 from hive.runners.base import Mount  # noqa: E402
 from hive.runners.bubblewrap import NOBODY  # noqa: E402
 from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner  # noqa: E402
 
 __all__ = ["looks_often"]
+
+# Where the user's systemd is, kept from the fixture that hides all of the user's own from a test.
+SESSION = {name: os.environ[name] for name in bubblewrap.SESSION if name in os.environ}
 
 
 def backend_in(folder: Path, level: str | None = None) -> Iterator[Backend]:
@@ -57,7 +60,11 @@ def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def backend(request: pytest.FixtureRequest, tmp_path: Path, probes: Path) -> Iterator[Backend]:
+def backend(
+    request: pytest.FixtureRequest, tmp_path: Path, probes: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    for name, value in SESSION.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "state").symlink_to(probes)
     yield from backend_in(tmp_path, request.param)
 
