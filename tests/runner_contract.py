@@ -290,13 +290,6 @@ class RunnerContract:
         if backend.runner.isolation().memory == "yes":  # one group limits both
             assert most <= 40
 
-    def test_the_cpu_time_of_the_whole_tree_is_known(self, backend: Backend) -> None:
-        if backend.runner.isolation().level == "bwrap" and os.geteuid():
-            pytest.skip("bubblewrap leaves it to a process that hive does not see the end of")
-        burn = "import time\nwhile time.process_time() < 0.5: pass"
-        _, ending = backend.run(f"subprocess.run([sys.executable, '-c', {burn!r}]); (run.out / 'w').write_text('1')")
-        assert 0.5 <= ending.cpu_s < 5
-
     def test_wall_time(self, backend: Backend) -> None:
         _, ending = backend.run("time.sleep(60)", wall_s=1)
         assert ending.reason == "timeout", ending

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,15 +45,16 @@ class TestARealGroup:
     def test_memory_is_limited_and_the_kill_counted(self, group: cgroup.Group) -> None:
         assert group.out_of_memory_kills() == 0
         assert started(group, EAT).wait(30) == -signal.SIGKILL
-        assert group.out_of_memory_kills() == 1
+        assert group.out_of_memory_kills() >= 1  # version 2 counts each process of the group
         assert 32 << 20 < group.most_memory_bytes() <= LIMITS.memory_bytes
         group.remove()
 
     def test_cpu_is_limited_and_counted(self, group: cgroup.Group) -> None:
-        burn = "import sys, threading, time\nsys.stdin.read(1)\nend = time.monotonic() + 1\n"
-        burn += "while time.monotonic() < end: pass"
+        burn = "import os, sys, time; sys.stdin.read(1); child = os.fork(); end = time.monotonic() + 1\n"
+        burn += "while time.monotonic() < end: pass\nif child: os.wait()"
+        began = time.monotonic()
         started(group, burn).wait(30)
-        assert 0.1 < group.cpu_s() < 1.3
+        assert 0.1 < group.cpu_s() < 1.2 * (time.monotonic() - began), "one core for both"
         group.remove()
 
     def test_a_fork_bomb_is_limited_and_all_of_it_killed(self, group: cgroup.Group) -> None:

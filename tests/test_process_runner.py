@@ -27,11 +27,14 @@ from runner_contract import (  # noqa: E402
 )
 
 from hive.runners.base import Mount  # noqa: E402
-from hive.runners.isolation import cgroup, levels  # noqa: E402
+from hive.runners.isolation import bubblewrap, cgroup, levels  # noqa: E402
 from hive.runners.isolation.bubblewrap import NOBODY  # noqa: E402
 from hive.runners.process import HANDLE_FILE, LOCK_FILE, ProcessRunner  # noqa: E402
 
 __all__ = ["looks_often"]
+
+# Where the user's systemd is, kept from the fixture that hides all of the user's own from a test.
+SESSION = {name: os.environ[name] for name in bubblewrap.SESSION if name in os.environ}
 
 
 def backend_in(folder: Path, level: str | None = None) -> Iterator[Backend]:
@@ -57,7 +60,11 @@ def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def backend(request: pytest.FixtureRequest, tmp_path: Path, probes: Path) -> Iterator[Backend]:
+def backend(
+    request: pytest.FixtureRequest, tmp_path: Path, probes: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    for name, value in SESSION.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "state").symlink_to(probes)
     yield from backend_in(tmp_path, request.param)
 
@@ -87,6 +94,13 @@ class TestEveryLevel(RunnerContract):
         until(lambda: not processes_marked(mark) and not processes_marked(str(order.folder)), "all is gone", 1)
         until(lambda: not backend.runner.alive(order.folder, handle), "the attempt is over", 1)
         assert backend.runner.ending(order.folder, handle) is None, "nobody lived to record it"
+
+    def test_the_cpu_time_of_the_whole_tree_is_known(self, backend: Backend) -> None:
+        if backend.runner.isolation().level == "bwrap" and os.geteuid():
+            pytest.skip("bubblewrap leaves it to a process that hive does not see the end of")
+        burn = "import time\nwhile time.process_time() < 0.5: pass"
+        _, ending = backend.run(f"subprocess.run([sys.executable, '-c', {burn!r}]); (run.out / 'w').write_text('1')")
+        assert 0.5 <= ending.cpu_s < 5
 
 
 @at(*levels.NAMES[:-1])

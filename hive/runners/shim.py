@@ -6,6 +6,7 @@ attempt's lock; the payload gets no such descriptor. Standard library only, and 
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import select
@@ -40,6 +41,7 @@ def run(launch: Launch, writable: list[Path], limits: Limits, lock: int, caller:
     there must wait for it.
     """
     group: Group | None = None
+    gc.disable()  # a collection touches, and so copies, every page that is shared with the process it is a fork of
     try:
         detach(NAME, lock, *launch.descriptors)
         group = launch.group(limits) if launch.group else None

@@ -31,10 +31,12 @@ class Landlocked:
     def isolation(self) -> Isolation:
         from hive.runners.isolation import landlock
 
+        note = f"it shares {SEMAPHORES} with other programs, and may ask which files exist"
+        if os.geteuid() == 0:
+            note += "; its user is root without any rights, not another one"
         return Isolation(
             self.name, files="yes", network="yes", home="yes",
-            processes="yes" if landlock.abi() >= ALL_ALONE else "no", memory="watched", cpu="yes",
-            note=f"it shares {SEMAPHORES} with other programs, and may ask which files exist",
+            processes="yes" if landlock.abi() >= ALL_ALONE else "no", memory="watched", cpu="yes", note=note,
         )  # fmt: skip
 
     def place(self, mount: Mount) -> str:
