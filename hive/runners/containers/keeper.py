@@ -6,6 +6,7 @@ the container by name. An engine that restarts is waited for.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -46,6 +47,7 @@ def keep(name: str, specification: dict[str, Any] | None, folder: Path, lock: in
     specification: what to create it from, or None to take over one that is there. lock: the descriptor of the
     attempt's lock, kept open until the end. caller: a process whose death ends the run. SIGTERM arrives blocked.
     """
+    gc.disable()  # see the shim
     try:
         detach("hive-container", lock)
         keeper = _Keeper(name, folder, caller)
