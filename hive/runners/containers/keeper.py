@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from docker.errors import APIError, DockerException, NotFound
 from hive_runner.contract import RunResult
-from requests.exceptions import RequestException
 
 from hive.errors import NoCapacity
 from hive.model import Limits
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 PATIENCE_S = 60.0  # how long an engine may be gone before its containers are given up
-STATS_EVERY_S = 1.0
+STATS_EVERY_S = 2.0
 TELL_EVERY_S = 1.0  # a signal that comes before the run can answer to it is lost
 LAST_WORDS_S = 5.0  # for what a container said last to arrive
 NOT_STARTED = (126, 127, 128)  # the engine's exit codes for a command that cannot be run
@@ -47,7 +46,7 @@ def keep(name: str, specification: dict[str, Any] | None, folder: Path, lock: in
     specification: what to create it from, or None to take over one that is there. lock: the descriptor of the
     attempt's lock, kept open until the end. caller: a process whose death ends the run. SIGTERM arrives blocked.
     """
-    gc.disable()  # see the shim
+    gc.freeze()  # a collection would touch, and so copy, every page shared with the process it is a fork of
     try:
         detach("hive-container", lock)
         keeper = _Keeper(name, folder, caller)
@@ -111,7 +110,7 @@ class _Keeper:
         writable = [Path(path) for path in json.loads(labels["hive.writable"])]
         asked_to_stop_at = self.bounds.asked_to_stop_at
         self.bounds = Bounds(self.folder, writable, limits, self.caller)
-        self.bounds.started = float(labels["hive.started"])
+        self.bounds.started = min(self.bounds.started, float(labels["hive.started"]))  # of another boot: later
         self.bounds.asked_to_stop_at = asked_to_stop_at
 
     def _sweep(self, home: str) -> None:
@@ -147,7 +146,7 @@ class _Keeper:
                 return self._ended(self._wait())
             except NotFound:
                 return self._ending(1, self.reason or "infrastructure", "its container is gone")
-            except (DockerException, RequestException, OSError) as error:
+            except (DockerException, OSError) as error:
                 self.follower = None
                 if not self._await_engine():
                     return self._ending(1, "infrastructure", f"the Docker Engine went away: {reason(error)}")
@@ -212,7 +211,7 @@ class _Keeper:
             self.cpu_s = max(self.cpu_s, int(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9)
 
     def _await_engine(self) -> bool:
-        """Whether the engine came back in time, with the container still known to it."""
+        """Whether the engine came back in time."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
@@ -259,7 +258,7 @@ class _Keeper:
         )
 
     def remove(self, container: str) -> None:
-        with suppress(DockerException, RequestException, OSError):
+        with suppress(DockerException, OSError):
             self.client.remove_container(container, force=True, v=True)
 
 
