@@ -189,6 +189,7 @@ class Backend:
     name: str
     unavailable: str  # why it cannot be used, "" if it can
     isolation: Isolation | None
+    refusals: dict[str, str] = field(default_factory=dict)  # why each better level is not reached: level -> reason
 
 
 @frozen

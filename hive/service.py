@@ -640,7 +640,7 @@ class Hive:
         found = []
         for runner in runners(self.home, self.settings.base_image).values():
             why = runner.available()
-            found.append(Backend(runner.name, why, None if why else runner.isolation()))
+            found.append(Backend(runner.name, why, None if why else runner.isolation(), runner.refusals))
         return found
 
     def init(self, names: list[str], rebuild: bool, say: Say = _silent) -> list[tuple[str, Image]]:

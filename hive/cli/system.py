@@ -62,7 +62,12 @@ def doctor(as_json: bool) -> None:
         marks = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
         click.echo(table(("CHECK", "", "FOUND"), [(c.name, marks[c.status], c.found) for c in checks]))
         click.echo()
-        click.echo(isolation_table((b.name, b.isolation) for b in hive.backends() if b.isolation))
+        backends = hive.backends()
+        click.echo(isolation_table((b.name, b.isolation) for b in backends if b.isolation))
+        refused = [(b.name, level, why) for b in backends for level, why in b.refusals.items()]
+        if refused:
+            click.echo()
+            click.echo(table(("RUNNER", "BETTER LEVEL", "NOT HERE, BECAUSE"), refused))
     problems = [check for check in checks if check.status == "problem"]
     if problems:
         raise RequestError(f"{len(problems)} problem(s): {', '.join(c.name for c in problems)}", "", problems[0].hint)

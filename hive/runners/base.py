@@ -104,6 +104,11 @@ class Runner(Protocol):
         """What it really enforces on this machine, found by probing."""
         ...
 
+    @property
+    def refusals(self) -> dict[str, str]:
+        """Why each better level of isolation is not reached here: level -> reason."""
+        ...
+
     def prepare(self, offline: bool, say: Say) -> str:
         """Have it ready for runs; what makes it so, in words, if that is worth telling. Raises HiveError."""
         ...

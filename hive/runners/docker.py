@@ -74,6 +74,10 @@ class DockerRunner:
             note=f"the engine cannot limit {', '.join(lacking)}" if lacking else "",
         )  # fmt: skip
 
+    @property
+    def refusals(self) -> dict[str, str]:
+        return {}  # it has one level
+
     def has_gpu(self) -> bool:
         return self.engine.gpus
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.xdist_group("docker")
 @pytest.fixture
 def hive(hive: HiveCli) -> Iterator[HiveCli]:
     hive.environment |= {"DOCKER_HOST": require_engine(), "HIVE_RUNNER": "auto"}
+    hive.deadline_s = 600  # the first builds the image
     yield hive
     for container in containers(hive):
         os.system(f"docker -H {hive.environment['DOCKER_HOST']} rm -f {container} >/dev/null 2>&1")
@@ -141,7 +142,6 @@ def test_both_runners_make_the_same_bytes(hive: HiveCli, recipe: str) -> None:
 def test_both_runners_make_the_same_real_model(hive: HiveCli) -> None:
     """The smoke profile of a built-in recipe, whose own libraries are a layer of the image here, an overlay there."""
     hive.environment["HIVE_SOURCES"] = ""
-    hive.deadline_s = 600
     assert_same_bytes(hive, "gis-lidar", "--profile", "smoke")
 
 
