@@ -202,6 +202,20 @@ class RunnerContract:
         assert RunResult.read(order.folder / "result.json").status == "stopped"
         assert list((order.folder.parent / "checkpoints").glob("*.ckpt"))
 
+    def test_stop_lets_its_workers_work_until_it_has_checkpointed(self, backend: Backend) -> None:
+        order, handle = backend.start("""
+            from multiprocessing import get_context
+            with get_context('fork').Pool(2) as pool:
+                print('ready')
+                for step in range(6000):
+                    pool.apply(time.sleep, (0.01,))
+                    run.checkpoint(step, lambda: {'step': step})
+        """)
+        backend.until_says(order, "ready")
+        backend.runner.stop(order.folder, handle, 10)
+        assert backend.ended(order, handle).exit_code == os.EX_TEMPFAIL, log(order)
+        assert RunResult.read(order.folder / "result.json").status == "stopped"
+
     def test_stop_right_after_the_start(self, backend: Backend) -> None:
         order, handle = backend.start("run.checkpoint(1, dict); time.sleep(60)")
         backend.runner.stop(order.folder, handle, 10)

@@ -95,7 +95,7 @@ class _Watch:
     def _on_term(self, number: int, frame: FrameType | None) -> None:
         self.bounds.ask_to_stop()
         if not self.told_to_stop:
-            self.told_to_stop = self._signal_payload(signal.SIGTERM)
+            self.told_to_stop = self._ask_payload()
 
     def wait(self) -> Ending:
         log, pipe = self.log, self.output
@@ -141,7 +141,7 @@ class _Watch:
 
     def _look(self) -> None:
         if self.bounds.asked_to_stop_at is not None and not self.told_to_stop:
-            self.told_to_stop = self._signal_payload(signal.SIGTERM)
+            self.told_to_stop = self._ask_payload()
         self._look_at_memory_and_processes()
         if self.reason:  # it was killed, and something of it is still there
             self._kill()
@@ -179,21 +179,22 @@ class _Watch:
             self.group.kill()
         elif self.begun and not self.launch.owns_its_tree:
             stop_forking()
-        self._signal_payload(signal.SIGKILL)
+        for pid in descendants(os.getpid()) if self.begun else ():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
-    def _signal_payload(self, number: int) -> bool:
-        """Signal the whole tree below, the sandbox's own processes left out; False if there was nothing yet."""
+    def _ask_payload(self) -> bool:
+        """SIGTERM to the program, below the sandbox's own processes; what it started is its own to end, as everywhere.
+        False if it is not there yet.
+        """
         if not self.begun:  # a process that is still becoming the payload would forget it
             return False
-        reached = False
-        for pid in descendants(os.getpid()):
-            try:
-                if number == signal.SIGKILL or Path(f"/proc/{pid}/comm").read_text() not in OWN_NAMES:
-                    os.kill(pid, number)
-                    reached = True
-            except OSError:
-                continue
-        return reached
+        for pid in descendants(os.getpid()):  # parents first
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() not in OWN_NAMES:
+                    os.kill(pid, signal.SIGTERM)
+                    return True
+        return False
 
 
 def _set_limits(limits: Limits) -> None:

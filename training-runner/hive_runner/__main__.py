@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -94,6 +95,8 @@ def _prepare(spec: JobSpec, run: Run) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # A prediction has nothing to save: end it at once, even inside a long call into C.
         signal.signal(number, run.request_stop if spec.action == "train" else signal.SIG_DFL)
+        # A worker has nothing to save either, and whoever ends a pool of them relies on the signal.
+        os.register_at_fork(after_in_child=partial(signal.signal, number, signal.SIG_DFL))
     os.environ.update(determinism.environment(spec.threads))
     sys.dont_write_bytecode = True
     determinism.prepare(spec.seed, spec.threads)
