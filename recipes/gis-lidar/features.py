@@ -176,11 +176,14 @@ def _open(surface: F64, radius: int) -> F64:
     return np.asarray(ndimage.grey_dilation(eroded, size=size, mode="nearest"))
 
 
-def _low_outliers(lowest: F64, drop_m: float = 1.0, reach: int = 3) -> Bool:
-    """Cells alone at their depth: every seen cell within `reach` lies more than drop_m higher. Multipath, not pits."""
-    around = np.ones((2 * reach + 1, 2 * reach + 1), np.bool_)
-    around[reach, reach] = False
-    others = ndimage.minimum_filter(np.where(np.isnan(lowest), np.inf, lowest), footprint=around, mode="nearest")
+def _low_outliers(lowest: F64, drop_m: float = 1.0, reach: int = 3, companions: int = 5) -> Bool:
+    """Cells that hardly any other is as deep as: but for `companions`, all seen cells within `reach` lie more than
+    drop_m higher. Multipath, which comes in clusters, not pits, ditches and the foot of slopes.
+    """
+    size = 2 * reach + 1
+    deep = np.where(np.isnan(lowest), np.inf, lowest)
+    rank = min(companions, lowest.size - 1)
+    others = ndimage.rank_filter(deep, rank, size=size, mode="nearest")
     return np.asarray((others - lowest > drop_m) & np.isfinite(others))
 
 

@@ -128,7 +128,7 @@ def finish(rng: np.random.Generator, world: World) -> None:
     if world.water.sum() > 2000 and rng.random() < 0.5:
         boats(rng, world)
     if rng.random() < world.domain.wires:
-        if rng.random() < 0.55:
+        if rng.random() < 0.6:
             power_line(rng, world, draw_line(rng, world, straight=True))
         else:
             for _ in range(rng.integers(1, 4)):

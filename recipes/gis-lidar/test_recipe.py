@@ -50,6 +50,13 @@ def test_a_low_echo_does_not_pull_the_ground_down() -> None:
     assert np.mean(features.smrf_ground(xyz) != ground) < 0.02
 
 
+def test_nor_do_low_echoes_that_come_in_a_cluster() -> None:
+    xyz, ground = hall_on_a_slope(6.0)
+    near = np.argsort(np.hypot(xyz[:, 0] - xyz[:, 0].min() - 15.0, xyz[:, 1] - xyz[:, 1].min() - 15.0))[:40:12]
+    xyz[near, 2] -= np.array([7.0, 7.2, 6.9, 7.1])
+    assert ground[near].all() and np.mean(features.smrf_ground(xyz) != ground) < 0.02
+
+
 def test_thinning_keeps_one_point_a_voxel_and_spares_what_stands_alone() -> None:
     xyz = np.random.default_rng(1).uniform(0, 10, (40_000, 3)) * [1, 1, 0.01]
     wire = np.stack([np.arange(0, 10, 0.3), np.full(34, 5.0), np.full(34, 20.0)], axis=1)
