@@ -22,9 +22,6 @@ from .user_tiles import read_square
 # The network's classes by their ASPRS code; 5 stands for all vegetation, which is split by height afterwards.
 CLASSES = (2, 5, 6, 9, 14, 15, 17, 7, 1)
 NAMES = ("ground", "vegetation", "building", "water", "wire", "tower", "bridge", "noise", "other")
-# The simulator shows rare things far more often than the field does, and the loss weighs them up, so that the network
-# meets enough of them. Its answers are brought back to the field's frequencies by these, in logits.
-FIELD_BIAS = {"water": -2.0, "wire": -1.0, "bridge": -3.0, "other": -2.0}
 IGNORE = -1
 CODE_TO_CLASS = np.full(256, IGNORE, np.int64)
 CODE_TO_CLASS[list(CLASSES)] = range(len(CLASSES))
@@ -36,6 +33,7 @@ CROP_POINTS = 4096
 # What does not turn up by itself: SOUGHT_SHARE of the crops are placed for the sake of one of these classes
 SOUGHT = tuple(NAMES.index(name) for name in ("building", "water", "wire", "tower", "bridge", "other"))
 SOUGHT_SHARE = 0.6
+REPEATS = 3  # of a point in one sample, at most: the few points of a wire or tower weigh more
 VIEWS = 8  # crops cut from one scene: half of the scan as it is, half of it thinned to a lower density
 TERRAIN_LIMIT_M = 30.0
 
@@ -50,7 +48,7 @@ class Batch:
     column: NDArray[np.float32]  # (B, N)
     height: NDArray[np.float32]  # (B, N) above the ground estimate, metres
     label: NDArray[np.int64]  # (B, N); IGNORE: does not count
-    log_share: NDArray[np.float32]  # (B, classes) log of the share of each class's points that was sampled
+    log_share: NDArray[np.float32]  # (B, classes) log of how often a point of each class was sampled
     offset: NDArray[np.float32]  # (B, N) the true terrain above the ground estimate, metres; NaN where unknown
 
 
@@ -124,25 +122,26 @@ def _crop(block: Description, label: NDArray[np.int64], offset: NDArray[np.float
 def balanced_sample(
     index: NDArray[np.int64], label: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Up to CROP_POINTS of `index`, class c in proportion to sqrt(count), and the log of each class's sampled share.
+    """Up to CROP_POINTS of `index`, class c in proportion to sqrt(count), but each point REPEATS times at most; and the
+    log of how often a point of each class was taken on average.
 
-    The shares are added to the logits in the loss (Menon et al. 2021), so that the network itself still learns the
-    frequencies of the scene. A class that is absent would have been sampled whole: share 1.
+    That is added to the logits in the loss (Menon et al. 2021), so that the network itself still learns the
+    frequencies of the scene. Points of a class that is absent would have been taken REPEATS times.
     """
     members = [index[label[index] == c] for c in range(len(CLASSES))]
     counts = np.array([len(m) for m in members], float)
     quota = np.zeros(len(CLASSES))
     for _ in range(4):  # what small classes cannot fill goes to the others
-        open_ = counts > quota
+        open_ = REPEATS * counts > quota
         weight = np.sqrt(counts) * open_
         if not weight.any():
             break
-        quota = np.minimum(counts, quota + (CROP_POINTS - quota.sum()) * weight / weight.sum())
-    taken = np.floor(quota + 1e-6).astype(int)
-    taken = np.maximum(taken, np.minimum(counts, 1).astype(int))
-    chosen = np.concatenate([rng.choice(m, n, replace=False) for m, n in zip(members, taken, strict=True)])
+        quota = np.minimum(REPEATS * counts, quota + (CROP_POINTS - quota.sum()) * weight / weight.sum())
+    taken = np.maximum(np.floor(quota + 1e-6), np.minimum(counts, 1)).astype(int)
+    repeated = [np.tile(m, -(-n // max(len(m), 1))) for m, n in zip(members, taken, strict=True)]
+    chosen = np.concatenate([rng.choice(m, n, replace=False) for m, n in zip(repeated, taken, strict=True)])
     chosen = chosen[:CROP_POINTS]
-    share = np.where(counts > 0, np.maximum(taken, 1) / np.maximum(counts, 1), 1.0)
+    share = np.where(counts > 0, np.maximum(taken, 1) / np.maximum(counts, 1), REPEATS)
     return chosen.astype(np.int64), np.log(share).astype(np.float32)
 
 

@@ -97,14 +97,14 @@ def test_batches_are_the_same_from_any_number_of_workers_and_from_any_step() -> 
     np.testing.assert_array_equal(np.stack(whole[5:]), np.stack(grids(5, 1)))
 
 
-def test_sampling_takes_every_point_of_a_rare_class_and_says_what_share_of_each() -> None:
-    label = np.array([0] * 50_000 + [1] * 20_000 + [4] * 30)
+def test_sampling_repeats_the_points_of_a_rare_class_and_says_how_often_it_took_those_of_each() -> None:
+    label = np.array([0] * 50_000 + [1] * 20_000 + [4] * 10)
     chosen, log_share = data.balanced_sample(np.arange(len(label)), label, np.random.default_rng(0))
     counts = np.bincount(label[chosen], minlength=9)
-    assert len(chosen) <= data.CROP_POINTS and len(np.unique(chosen)) == len(chosen)
-    assert counts[4] == 30 and log_share[4] == 0
+    assert len(chosen) <= data.CROP_POINTS and len(np.unique(chosen[label[chosen] != 4])) == counts[0] + counts[1]
+    assert counts[4] == 10 * data.REPEATS and np.exp(log_share[4]) == pytest.approx(data.REPEATS)
     assert np.exp(log_share[0]) == pytest.approx(counts[0] / 50_000)
-    assert log_share[3] == 0  # absent: had there been a point, it would have been taken
+    assert np.exp(log_share[3]) == pytest.approx(data.REPEATS)  # absent: what a point of it would have counted
 
 
 def test_sampling_cells_is_bilinear_in_training_and_in_prediction() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import CLASSES, FIELD_BIAS, IGNORE, NAMES, Batch, batches, make_views
+from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
 from .model import PillarNet, autocast, has_bfloat16, sample_cells
 from .user_tiles import Squares, cut_squares
@@ -75,7 +75,7 @@ def train(run: Run) -> None:
 
     config = {
         "classes": list(CLASSES), "names": list(NAMES), "precision": precision, "steps": steps,
-        "experimental_classes": [9, 15, 17], "bias": [FIELD_BIAS.get(name, 0.0) for name in NAMES],
+        "experimental_classes": [9, 15, 17],
     }  # fmt: skip
     run.save_weights(average, config)
     evaluate(run, average, config)
