@@ -1,6 +1,6 @@
 """The network: a U-Net over pillars, which corrects the ground estimate, and a small point head on top of it.
 
-    grid (B, 36, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
+    grid (B, 40, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
     point: 32 features where it stands (bilinear) + 40 local features + 6 of its height above the corrected terrain
            --MLP--> 9 class logits
 
@@ -99,7 +99,7 @@ class PillarNet(nn.Module):
         )  # fmt: skip
 
     def look(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """grid: (B, 36, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
+        """grid: (B, 40, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
         x = grid.contiguous(memory_format=torch.channels_last)
         x = functional.silu(self.stem_norm(self.stem(x)))
         skips = []

@@ -135,7 +135,7 @@ def finish(rng: np.random.Generator, world: World) -> None:
                 street_wires(rng, world, draw_line(rng, world, straight=True), rng.uniform(-4, 4))
             if rng.random() < 0.5:
                 service_drops(rng, world)
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         for _ in range(rng.integers(1, 4)):
             mast(rng, world, *rng.uniform(0, world.size_m, 2))
     if rng.random() < 0.3:  # wet or black ground
