@@ -41,7 +41,6 @@ class Classifier:
     def __init__(self, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], threads: int = 1) -> None:
         torch.set_num_threads(threads)
         self.codes = np.array(config["classes"], np.uint8)
-        self.bias = torch.tensor(config.get("bias", [0.0] * len(self.codes)))
         self.model = PillarNet(len(self.codes))
         self.model.load_state_dict(dict(tensors))
         self.model.eval().to(memory_format=torch.channels_last)
@@ -105,6 +104,6 @@ class Classifier:
             above = torch.from_numpy(block.height[part]) - here[:, -1]
             with autocast(self.precision, "cpu"):
                 logits = self.model.decide(here[:, :-1], torch.from_numpy(block.points[part]), above)
-            probability[part] = torch.softmax(logits.float() + self.bias, dim=1).numpy()
+            probability[part] = torch.softmax(logits.float(), dim=1).numpy()
             height[part] = above.numpy()
         return probability, height

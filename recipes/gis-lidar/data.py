@@ -22,9 +22,6 @@ from .user_tiles import read_square
 # The network's classes by their ASPRS code; 5 stands for all vegetation, which is split by height afterwards.
 CLASSES = (2, 5, 6, 9, 14, 15, 17, 7, 1)
 NAMES = ("ground", "vegetation", "building", "water", "wire", "tower", "bridge", "noise", "other")
-# The simulator shows rare things far more often than the field does, and the loss weighs them up, so that the network
-# meets enough of them. Its answers are brought back to the field's frequencies by these, in logits.
-FIELD_BIAS = {"water": -2.0, "wire": -1.0, "bridge": -3.0, "other": -2.0}
 IGNORE = -1
 CODE_TO_CLASS = np.full(256, IGNORE, np.int64)
 CODE_TO_CLASS[list(CLASSES)] = range(len(CLASSES))
@@ -33,7 +30,10 @@ CODE_TO_CLASS[18] = CLASSES.index(7)  # high noise
 
 CROP_CELLS = 144
 CROP_POINTS = 4096
-RARE_SHARE = 0.6  # of the crops are placed for the sake of one class
+# What does not turn up by itself: SOUGHT_SHARE of the crops are placed for the sake of one of these classes
+SOUGHT = tuple(NAMES.index(name) for name in ("building", "water", "wire", "tower", "bridge", "other"))
+SOUGHT_SHARE = 0.6
+REPEATS = 3  # of a point in one sample, at most: the few points of a wire or tower weigh more
 VIEWS = 8  # crops cut from one scene: half of the scan as it is, half of it thinned to a lower density
 TERRAIN_LIMIT_M = 30.0
 
@@ -42,13 +42,13 @@ TERRAIN_LIMIT_M = 30.0
 class Batch:
     """Crops of one step. B crops of 144 x 144 cells with N points each."""
 
-    grid: NDArray[np.float32]  # (B, GRID_CHANNELS, 144, 144)
-    points: NDArray[np.float32]  # (B, N, POINT_CHANNELS)
+    grid: NDArray[np.float16]  # (B, GRID_CHANNELS, 144, 144); half precision: many crops wait in memory
+    points: NDArray[np.float16]  # (B, N, POINT_CHANNELS)
     row: NDArray[np.float32]  # (B, N) fractional cells
     column: NDArray[np.float32]  # (B, N)
     height: NDArray[np.float32]  # (B, N) above the ground estimate, metres
     label: NDArray[np.int64]  # (B, N); IGNORE: does not count
-    log_share: NDArray[np.float32]  # (B, classes) log of the share of each class's points that was sampled
+    log_share: NDArray[np.float32]  # (B, classes) log of how often a point of each class was sampled
     offset: NDArray[np.float32]  # (B, N) the true terrain above the ground estimate, metres; NaN where unknown
 
 
@@ -93,12 +93,12 @@ def _crop(block: Description, label: NDArray[np.int64], offset: NDArray[np.float
     used_rows, used_columns = int(block.row.max()) + 1, int(block.column.max()) + 1
     top_limit, left_limit = max(used_rows - CROP_CELLS, 0), max(used_columns - CROP_CELLS, 0)
     top, left = int(rng.integers(0, top_limit + 1)), int(rng.integers(0, left_limit + 1))
-    present = np.unique(label[label != IGNORE])
-    if rng.random() < RARE_SHARE and len(present):  # a crop around a point of any class there is: wires are rare
+    present = np.intersect1d(label, SOUGHT)
+    if rng.random() < SOUGHT_SHARE and len(present):
         here = rng.choice(np.flatnonzero(label == rng.choice(present)))
         top = int(np.clip(block.row[here] - rng.integers(8, CROP_CELLS - 8), 0, top_limit))
         left = int(np.clip(block.column[here] - rng.integers(8, CROP_CELLS - 8), 0, left_limit))
-    grid = np.zeros((len(block.grid), CROP_CELLS, CROP_CELLS), np.float32)
+    grid = np.zeros((len(block.grid), CROP_CELLS, CROP_CELLS), np.float16)
     part = block.grid[:, top : min(top + CROP_CELLS, rows), left : min(left + CROP_CELLS, columns)]
     grid[:, : part.shape[1], : part.shape[2]] = part
     row, column = block.row - top, block.column - left
@@ -108,33 +108,40 @@ def _crop(block: Description, label: NDArray[np.int64], offset: NDArray[np.float
     padded = np.pad(chosen, (0, CROP_POINTS - len(chosen)))
     real = np.arange(CROP_POINTS) < len(chosen)
     return Batch(
-        grid[None], block.points[padded][None], row[padded][None], column[padded][None], block.height[padded][None],
-        np.where(real, label[padded], IGNORE)[None], log_share[None], np.where(real, known[padded], np.nan)[None],
-    )  # fmt: skip
+        grid[None],
+        block.points[padded][None].astype(np.float16),
+        row[padded][None],
+        column[padded][None],
+        block.height[padded][None],
+        np.where(real, label[padded], IGNORE)[None],
+        log_share[None],
+        np.where(real, known[padded], np.nan)[None],
+    )
 
 
 def balanced_sample(
     index: NDArray[np.int64], label: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Up to CROP_POINTS of `index`, class c in proportion to sqrt(count), and the log of each class's sampled share.
+    """Up to CROP_POINTS of `index`, class c in proportion to sqrt(count), but each point REPEATS times at most; and the
+    log of how often a point of each class was taken on average.
 
-    The shares are added to the logits in the loss (Menon et al. 2021), so that the network itself still learns the
-    frequencies of the scene. A class that is absent would have been sampled whole: share 1.
+    That is added to the logits in the loss (Menon et al. 2021), so that the network itself still learns the
+    frequencies of the scene. Points of a class that is absent would have been taken REPEATS times.
     """
     members = [index[label[index] == c] for c in range(len(CLASSES))]
     counts = np.array([len(m) for m in members], float)
     quota = np.zeros(len(CLASSES))
     for _ in range(4):  # what small classes cannot fill goes to the others
-        open_ = counts > quota
+        open_ = REPEATS * counts > quota
         weight = np.sqrt(counts) * open_
         if not weight.any():
             break
-        quota = np.minimum(counts, quota + (CROP_POINTS - quota.sum()) * weight / weight.sum())
-    taken = np.floor(quota + 1e-6).astype(int)
-    taken = np.maximum(taken, np.minimum(counts, 1).astype(int))
-    chosen = np.concatenate([rng.choice(m, n, replace=False) for m, n in zip(members, taken, strict=True)])
+        quota = np.minimum(REPEATS * counts, quota + (CROP_POINTS - quota.sum()) * weight / weight.sum())
+    taken = np.maximum(np.floor(quota + 1e-6), np.minimum(counts, 1)).astype(int)
+    repeated = [np.tile(m, -(-n // max(len(m), 1))) for m, n in zip(members, taken, strict=True)]
+    chosen = np.concatenate([rng.choice(m, n, replace=False) for m, n in zip(repeated, taken, strict=True)])
     chosen = chosen[:CROP_POINTS]
-    share = np.where(counts > 0, np.maximum(taken, 1) / np.maximum(counts, 1), 1.0)
+    share = np.where(counts > 0, np.maximum(taken, 1) / np.maximum(counts, 1), REPEATS)
     return chosen.astype(np.int64), np.log(share).astype(np.float32)
 
 
@@ -157,16 +164,14 @@ def stack(crops: list[Batch]) -> Batch:
 def batches(
     seed: int, first_step: int, steps: int, scenes: int, workers: int, squares: tuple[Path, ...], share: float
 ) -> Iterator[Batch]:
-    """The batches of steps first_step..steps-1. Each holds a crop of each of `scenes` scenes,
-    which serve VIEWS steps running.
-    """
-    groups = range(first_step // VIEWS, -(-steps // VIEWS))
-    indices = [group * scenes + k for group in groups for k in range(scenes)]
+    """The batches of steps first_step..steps-1, each a crop of each of `scenes` scenes."""
+    first_group = max(first_step // VIEWS - VIEWS + 1, 0)
+    indices = range(first_group * scenes, -(-steps // VIEWS) * scenes)
     # fork: the kernels compiled here need no second compilation in each worker
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         ahead = (workers + 2) * scenes  # scenes in hand: enough to keep the workers busy, few enough for the memory
         views = _in_order(pool, ahead, ((seed, index, squares, share) for index in indices))
-        yield from _interleave(views, first_step, steps, scenes)
+        yield from _interleave(views, first_group, first_step, steps, scenes)
 
 
 def _in_order(
@@ -181,10 +186,20 @@ def _in_order(
         yield waiting.popleft().result()
 
 
-def _interleave(views_of: Iterator[list[Batch]], first_step: int, steps: int, scenes: int) -> Iterator[Batch]:
-    for step in range(first_step - first_step % VIEWS, steps):
-        if step % VIEWS == 0:
-            group = [next(views_of) for _ in range(scenes)]
-        if step >= first_step:
-            # neighbouring scenes show different views, so that a step sees several densities
-            yield stack([views[(step + k) % VIEWS] for k, views in enumerate(group)])
+def _interleave(
+    views_of: Iterator[list[Batch]], first_group: int, first_step: int, steps: int, scenes: int
+) -> Iterator[Batch]:
+    """Every VIEWS steps a new group of `scenes` scenes joins and the oldest of VIEWS groups leaves; the steps go from
+    group to group. So steps that follow each other have no scene in common, and each view is used once, but for those
+    of the first group, which stand in until there are others.
+    """
+    groups: deque[list[list[Batch]]] = deque(maxlen=VIEWS)
+    newest = first_group - 1
+    for step in range(first_step, steps):
+        block, turn = divmod(step, VIEWS)
+        while newest < block:
+            groups.append([next(views_of) for _ in range(scenes)])
+            newest += 1
+        group = groups[max(len(groups) - 1 - turn, 0)]
+        # neighbouring scenes show different views, so that a step sees several densities
+        yield stack([views[(turn + k) % VIEWS] for k, views in enumerate(group)])

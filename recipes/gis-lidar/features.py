@@ -29,9 +29,10 @@ Bool = NDArray[np.bool_]
 
 THIN_VOXEL_M = 0.29  # one point a voxel: a surface keeps at most 12 points/m2, wires and crowns keep nearly all
 COARSE_VOXEL = 0.7  # the outer neighbourhood is thinned again, to voxels of this many inner radii
+WIRE_HEIGHT_M = 3.0  # lower things are no wires
 STRIDE = 16  # the U-Net halves the grid four times
 POINT_CHANNELS = 40
-GRID_CHANNELS = 36
+GRID_CHANNELS = 40
 
 # Compiled once a process; kept on disk only where somebody names a folder for it (a recipe's own folder is read-only).
 kernel: Any = numba.njit(nogil=True, error_model="numpy", cache=bool(os.environ.get("NUMBA_CACHE_DIR")))
@@ -176,11 +177,14 @@ def _open(surface: F64, radius: int) -> F64:
     return np.asarray(ndimage.grey_dilation(eroded, size=size, mode="nearest"))
 
 
-def _low_outliers(lowest: F64, drop_m: float = 1.0, reach: int = 3) -> Bool:
-    """Cells alone at their depth: every seen cell within `reach` lies more than drop_m higher. Multipath, not pits."""
-    around = np.ones((2 * reach + 1, 2 * reach + 1), np.bool_)
-    around[reach, reach] = False
-    others = ndimage.minimum_filter(np.where(np.isnan(lowest), np.inf, lowest), footprint=around, mode="nearest")
+def _low_outliers(lowest: F64, drop_m: float = 1.0, reach: int = 3, companions: int = 5) -> Bool:
+    """Cells that hardly any other is as deep as: but for `companions`, all seen cells within `reach` lie more than
+    drop_m higher. Multipath, which comes in clusters, not pits, ditches and the foot of slopes.
+    """
+    size = 2 * reach + 1
+    deep = np.where(np.isnan(lowest), np.inf, lowest)
+    rank = min(companions, lowest.size - 1)
+    others = ndimage.rank_filter(deep, rank, size=size, mode="nearest")
     return np.asarray((others - lowest > drop_m) & np.isfinite(others))
 
 
@@ -497,8 +501,8 @@ def local_features(query: F64, cloud: F64, number_of_returns: U8, place: Layout)
 
 @kernel
 def _pillars(row: F32, column: F32, height: F32, flags: F32, local: F32, rows: int, columns: int) -> F32:
-    """Sums over the points of each cell -> (24, H, W) channels; flags: (N, 3) multiple, last, intermediate."""
-    grid = np.zeros((24, rows, columns), np.float32)
+    """Sums over the points of each cell -> (27, H, W) channels; flags: (N, 3) multiple, last, intermediate."""
+    grid = np.zeros((27, rows, columns), np.float32)
     low = np.full((rows, columns), np.float32(1e9))
     high = np.full((rows, columns), np.float32(-1e9))
     edges = np.array([-1.0, -0.25, 0.25, 0.75, 1.5, 3.0, 6.0, 12.0, 25.0], np.float32)
@@ -524,11 +528,15 @@ def _pillars(row: F32, column: F32, height: F32, flags: F32, local: F32, rows: i
         grid[21, r, c] += local[i, 9]  # planarity, outer
         grid[22, r, c] += local[i, 11]  # |normal z|, outer
         grid[23, r, c] += local[i, 12]  # thickness, outer
+        grid[24, r, c] += local[i, 8]  # linearity, outer
+        grid[25, r, c] += local[i, 14]  # |axis z|, outer
+        if h > WIRE_HEIGHT_M:  # what hangs in the air shows, however many points lie below it
+            grid[26, r, c] = max(grid[26, r, c], local[i, 8])
     for r in range(rows):
         for c in range(columns):
             n = grid[0, r, c]
             if n > 0:
-                for k in range(3, 24):
+                for k in range(3, 26):
                     grid[k, r, c] /= n
                 grid[4, r, c] = np.sqrt(max(grid[4, r, c] - grid[3, r, c] ** 2, 0.0))
                 grid[1, r, c] = np.arcsinh(low[r, c])
@@ -566,7 +574,7 @@ def describe(
 
 
 def _grid(cloud: F64, rn: U8, nr: U8, local: F32, ground: F64, wide_ground: F64, place: Layout) -> F32:
-    """(GRID_CHANNELS, H, W): 24 pillar channels, mask, slopes, difference of the grounds, curvature, cell size,
+    """(GRID_CHANNELS, H, W): 27 pillar channels, mask, slopes, difference of the grounds, curvature, cell size,
     levelness, relative density.
     """
     row = (cloud[:, 1] / place.cell_m).astype(np.float32)
@@ -574,24 +582,29 @@ def _grid(cloud: F64, rn: U8, nr: U8, local: F32, ground: F64, wide_ground: F64,
     height = (cloud[:, 2] - bilinear(ground, row, column)).astype(np.float32)
     flags = np.stack([nr > 1, rn >= nr, (rn > 1) & (rn < nr)], axis=1).astype(np.float32)
     grid = np.zeros((GRID_CHANNELS, place.rows, place.columns), np.float32)
-    grid[:24] = _pillars(row, column, height, flags, local, place.rows, place.columns)
-    grid[24] = grid[0] > 0
-    grid[25], grid[26] = np.clip(np.gradient(ground, place.cell_m), -2.0, 2.0)
-    grid[27] = np.arcsinh(ground - wide_ground)
-    grid[28] = np.arcsinh(ground - ndimage.uniform_filter(ground, round(20.0 / place.cell_m), mode="nearest"))
-    grid[29] = np.log2(place.cell_m)
+    grid[:27] = _pillars(row, column, height, flags, local, place.rows, place.columns)
+    grid[27] = grid[0] > 0
+    grid[28], grid[29] = np.clip(np.gradient(ground, place.cell_m), -2.0, 2.0)
+    grid[30] = np.arcsinh(ground - wide_ground)
+    grid[31] = np.arcsinh(ground - ndimage.uniform_filter(ground, round(20.0 / place.cell_m), mode="nearest"))
+    grid[32] = np.log2(place.cell_m)
     # how level the ground is, on the scale of centimetres: water is told from a field by it
     ten, forty = round(10.0 / place.cell_m) | 1, round(40.0 / place.cell_m) | 1
     mean = ndimage.uniform_filter(ground, ten, mode="nearest")
     variance = ndimage.uniform_filter(ground**2, ten, mode="nearest") - mean**2
-    grid[30] = 0.5 * np.log(1e-4 + np.maximum(variance, 0.0)) + 2.0
-    grid[31] = np.arcsinh(np.hypot(*np.gradient(mean, place.cell_m)) / 0.02)
-    grid[32] = np.arcsinh(ground - ndimage.minimum_filter(ground, forty, mode="nearest"))
-    grid[33] = np.arcsinh((ground - mean) / 0.05)
+    grid[33] = 0.5 * np.log(1e-4 + np.maximum(variance, 0.0)) + 2.0
+    grid[34] = np.arcsinh(np.hypot(*np.gradient(mean, place.cell_m)) / 0.02)
+    grid[35] = np.arcsinh(ground - ndimage.minimum_filter(ground, forty, mode="nearest"))
+    grid[36] = np.arcsinh((ground - mean) / 0.05)
+    spread = (
+        ndimage.uniform_filter(mean**2, forty, mode="nearest")
+        - ndimage.uniform_filter(mean, forty, mode="nearest") ** 2
+    )
+    grid[39] = 0.5 * np.log(1e-4 + np.maximum(spread, 0.0)) + 2.0
     # how many points there are beside the block's average, near and far: echoes that never came back
     count = np.expm1(grid[0])
     seen = max(float(count.mean()), 1e-3)
-    for k, reach in ((34, 3), (35, ten)):
+    for k, reach in ((37, 3), (38, ten)):
         grid[k] = np.log(0.1 + ndimage.uniform_filter(count, reach, mode="nearest") / seen)
     return grid
 

@@ -1,6 +1,6 @@
 """The network: a U-Net over pillars, which corrects the ground estimate, and a small point head on top of it.
 
-    grid (B, 36, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
+    grid (B, 40, H, W) --U-Net--> features (B, 32, H, W), terrain offset (B, H, W) in metres
     point: 32 features where it stands (bilinear) + 40 local features + 6 of its height above the corrected terrain
            --MLP--> 9 class logits
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 from .features import GRID_CHANNELS, POINT_CHANNELS
 
 WIDTHS = (32, 48, 96, 128, 128)  # channels at 1, 2, 4, 8, 16 cells
-HIDDEN = 96
+HIDDEN = 128
 HEIGHT_CHANNELS = 6
 
 
@@ -50,6 +50,13 @@ class Norm(nn.Module):
         return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+class Mix(nn.Linear):
+    """A 1 x 1 convolution, as the matrix product that it is: twice as fast here as torch's."""
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W), channels last in memory
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class Block(nn.Module):
     """x + conv(act(norm(conv(x)))), both 3 x 3."""
 
@@ -67,20 +74,21 @@ class Block(nn.Module):
 class PillarNet(nn.Module):
     def __init__(self, classes: int, widths: tuple[int, ...] = WIDTHS, hidden: int = HIDDEN) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(GRID_CHANNELS, widths[0], 3, padding=1)
+        # the finest cells are not convolved: what surrounds them the points' own features tell better, and for less
+        self.stem = Mix(GRID_CHANNELS, widths[0])
         self.stem_norm = Norm(widths[0])
         pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.down_norms = nn.ModuleList(Norm(coarse) for _, coarse in pairs)
         self.encoders = nn.ModuleList(Block(coarse) for _, coarse in pairs)
-        self.ups = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
-        self.fuses = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in pairs)
+        self.ups = nn.ModuleList(Mix(coarse, fine) for fine, coarse in pairs)
+        self.fuses = nn.ModuleList(Mix(2 * fine, fine) for fine, _ in pairs)
         self.fuse_norms = nn.ModuleList(Norm(fine) for fine, _ in pairs)
-        self.decoders = nn.ModuleList(Block(fine) for fine, _ in pairs)
+        self.decoders = nn.ModuleList(Block(fine) if level else nn.Identity() for level, (fine, _) in enumerate(pairs))
         self.out_norm = Norm(widths[0])
         self.offset = nn.Conv2d(widths[0], 1, 1)
         for layer in self.modules():  # keep the signal's size: torch's own start shrinks it by 0.6 a layer
-            if isinstance(layer, nn.Conv2d) and layer.weight.any():
+            if isinstance(layer, nn.Conv2d | Mix) and layer.weight.any():
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
                 nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.offset.weight)
@@ -91,7 +99,7 @@ class PillarNet(nn.Module):
         )  # fmt: skip
 
     def look(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """grid: (B, 36, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
+        """grid: (B, 40, H, W) -> features (B, 32, H, W), terrain offset (B, H, W), metres above the estimate."""
         x = grid.contiguous(memory_format=torch.channels_last)
         x = functional.silu(self.stem_norm(self.stem(x)))
         skips = []

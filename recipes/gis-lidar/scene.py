@@ -128,14 +128,14 @@ def finish(rng: np.random.Generator, world: World) -> None:
     if world.water.sum() > 2000 and rng.random() < 0.5:
         boats(rng, world)
     if rng.random() < world.domain.wires:
-        if rng.random() < 0.55:
+        if rng.random() < 0.6:
             power_line(rng, world, draw_line(rng, world, straight=True))
         else:
             for _ in range(rng.integers(1, 4)):
                 street_wires(rng, world, draw_line(rng, world, straight=True), rng.uniform(-4, 4))
             if rng.random() < 0.5:
                 service_drops(rng, world)
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         for _ in range(rng.integers(1, 4)):
             mast(rng, world, *rng.uniform(0, world.size_m, 2))
     if rng.random() < 0.3:  # wet or black ground

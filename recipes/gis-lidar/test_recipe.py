@@ -50,6 +50,13 @@ def test_a_low_echo_does_not_pull_the_ground_down() -> None:
     assert np.mean(features.smrf_ground(xyz) != ground) < 0.02
 
 
+def test_nor_do_low_echoes_that_come_in_a_cluster() -> None:
+    xyz, ground = hall_on_a_slope(6.0)
+    near = np.argsort(np.hypot(xyz[:, 0] - xyz[:, 0].min() - 15.0, xyz[:, 1] - xyz[:, 1].min() - 15.0))[:40:12]
+    xyz[near, 2] -= np.array([7.0, 7.2, 6.9, 7.1])
+    assert ground[near].all() and np.mean(features.smrf_ground(xyz) != ground) < 0.02
+
+
 def test_thinning_keeps_one_point_a_voxel_and_spares_what_stands_alone() -> None:
     xyz = np.random.default_rng(1).uniform(0, 10, (40_000, 3)) * [1, 1, 0.01]
     wire = np.stack([np.arange(0, 10, 0.3), np.full(34, 5.0), np.full(34, 20.0)], axis=1)
@@ -90,14 +97,14 @@ def test_batches_are_the_same_from_any_number_of_workers_and_from_any_step() -> 
     np.testing.assert_array_equal(np.stack(whole[5:]), np.stack(grids(5, 1)))
 
 
-def test_sampling_takes_every_point_of_a_rare_class_and_says_what_share_of_each() -> None:
-    label = np.array([0] * 50_000 + [1] * 20_000 + [4] * 30)
+def test_sampling_repeats_the_points_of_a_rare_class_and_says_how_often_it_took_those_of_each() -> None:
+    label = np.array([0] * 50_000 + [1] * 20_000 + [4] * 10)
     chosen, log_share = data.balanced_sample(np.arange(len(label)), label, np.random.default_rng(0))
     counts = np.bincount(label[chosen], minlength=9)
-    assert len(chosen) <= data.CROP_POINTS and len(np.unique(chosen)) == len(chosen)
-    assert counts[4] == 30 and log_share[4] == 0
+    assert len(chosen) <= data.CROP_POINTS and len(np.unique(chosen[label[chosen] != 4])) == counts[0] + counts[1]
+    assert counts[4] == 10 * data.REPEATS and np.exp(log_share[4]) == pytest.approx(data.REPEATS)
     assert np.exp(log_share[0]) == pytest.approx(counts[0] / 50_000)
-    assert log_share[3] == 0  # absent: had there been a point, it would have been taken
+    assert np.exp(log_share[3]) == pytest.approx(data.REPEATS)  # absent: what a point of it would have counted
 
 
 def test_sampling_cells_is_bilinear_in_training_and_in_prediction() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import CLASSES, FIELD_BIAS, IGNORE, NAMES, Batch, batches, make_views
+from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
 from .model import PillarNet, autocast, has_bfloat16, sample_cells
 from .user_tiles import Squares, cut_squares
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 WARMUP_STEPS = 50
 EMA_DECAY = 0.998
 TERRAIN_WEIGHT = 0.5
-PRIOR = 0.5  # how much of the scene's class frequencies is learned: 1 all of it, 0 as if classes were equally frequent
-# What a point of each class of NAMES counts: rare ones would otherwise be given up for the frequent ones beside them
-CLASS_WEIGHTS = (1.0, 1.0, 1.5, 3.0, 2.0, 4.0, 3.0, 3.0, 2.0)
 
 
 def train(run: Run) -> None:
@@ -78,7 +75,7 @@ def train(run: Run) -> None:
 
     config = {
         "classes": list(CLASSES), "names": list(NAMES), "precision": precision, "steps": steps,
-        "experimental_classes": [9, 15, 17], "bias": [FIELD_BIAS.get(name, 0.0) for name in NAMES],
+        "experimental_classes": [9, 15, 17],
     }  # fmt: skip
     run.save_weights(average, config)
     evaluate(run, average, config)
@@ -96,17 +93,15 @@ def losses(model: PillarNet, batch: Batch, precision: str, device: str) -> tuple
         torch.from_numpy(getattr(batch, name)).to(device) for name in Batch.__dataclass_fields__
     )
     with autocast(precision, device):
-        features, predicted = model.look(grid)
+        features, predicted = model.look(grid.float())
     at_points = sample_cells(torch.cat([features.float(), predicted[:, None]], dim=1), row, column)  # (B, N, 33)
     raised = at_points[..., -1]
     with autocast(precision, device):
         logits = model.decide(
-            at_points[..., :-1].flatten(0, 1), points.flatten(0, 1), (height - raised).flatten()
+            at_points[..., :-1].flatten(0, 1), points.float().flatten(0, 1), (height - raised).flatten()
         )  # fmt: skip
-    adjusted = logits.float().unflatten(0, label.shape) + PRIOR * log_share[:, None]
-    class_loss = functional.cross_entropy(
-        adjusted.flatten(0, 1), label.flatten(), torch.tensor(CLASS_WEIGHTS, device=device), ignore_index=IGNORE
-    )
+    adjusted = logits.float().unflatten(0, label.shape) + log_share[:, None]
+    class_loss = functional.cross_entropy(adjusted.flatten(0, 1), label.flatten(), ignore_index=IGNORE)
     known = torch.isfinite(offset)
     terrain_loss = functional.huber_loss(raised[known], offset[known], delta=0.3) / 0.3
     return class_loss, terrain_loss

@@ -1,5 +1,5 @@
 """Wires and what carries them: high-voltage lines (16-45 m, 3-13 wires), lines on poles (5.5-10 m), railways,
-drops.
+drops. What carries a high-voltage line is a tower (class 15); poles and masts of railways are class 1.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def street_wires(rng: np.random.Generator, world: World, line: Line, offset: flo
     tops = [world.ground_at(x, y) + height for x, y in zip(px, py, strict=True)]
     for x, y in zip(px, py, strict=True):
         if world.taken_at(x, y) != OUTSIDE:
-            pole(rng, world, x, y, height + 0.3, FIRST_TOWER + 25 if rng.random() < 0.3 else FIRST_OTHER + 25)
+            pole(rng, world, x, y, height + 0.3, FIRST_OTHER + 25)
     gap = rng.uniform(0.25, 0.6)
     flat = rng.random() < 0.5
     c, s = np.cos(line.angle), np.sin(line.angle)
@@ -115,14 +115,7 @@ def draw_railway(rng: np.random.Generator, world: World) -> None:
             mx, my = line.points(stations, np.sign(centre + 0.1) * half_width)
             for x, y in zip(mx, my, strict=True):
                 if world.taken_at(x, y) != OUTSIDE:
-                    pole(
-                        rng,
-                        world,
-                        float(x),
-                        float(y),
-                        7.2,
-                        FIRST_TOWER + 20 if rng.random() < 0.3 else FIRST_OTHER + 20,
-                    )
+                    pole(rng, world, float(x), float(y), 7.2, FIRST_OTHER + 20)
             ground = [world.ground_at(x, y) for x, y in zip(px, py, strict=True)]
             for low, sag in ((5.5, 0.05), (6.9, 0.9)):
                 for i in range(len(px) - 1):

@@ -59,7 +59,7 @@ class Domain:
     roof_pitch_deg: tuple[float, float] = (12.0, 55.0)
     crown_extinction: tuple[float, float] = (0.25, 2.5)  # 1/m in leaf; bare crowns take a quarter of it
     leaf_off: float = 0.4
-    wires: float = 0.38
+    wires: float = 0.45
     range_noise_m: tuple[float, float] = (0.005, 0.04)
     flying_height_m: tuple[float, float] = (300.0, 3000.0)
     half_scan_deg: tuple[float, float] = (8.0, 30.0)
