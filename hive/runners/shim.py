@@ -157,7 +157,8 @@ class _Watch:
             memory_bytes = self.group.memory_bytes()
             self._look_for_kills(self.group)
         else:
-            pids = list(descendants(os.getpid()))
+            # a reaper in between is hive's own, and a fork of what may be large
+            pids = list(descendants(os.getpid() if self.launch.owns_its_tree else self.payload))
             memory_bytes = tree_memory_bytes(pids)
             if limits.memory_bytes and memory_bytes > limits.memory_bytes:
                 self._end("out_of_memory", f"it used {memory_bytes:,} bytes of {limits.memory_bytes:,}")

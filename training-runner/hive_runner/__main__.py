@@ -95,8 +95,7 @@ def _prepare(spec: JobSpec, run: Run) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         # A prediction has nothing to save: end it at once, even inside a long call into C.
         signal.signal(number, run.request_stop if spec.action == "train" else signal.SIG_DFL)
-        # A worker has nothing to save either, and whoever ends a pool of them relies on the signal.
-        os.register_at_fork(after_in_child=partial(signal.signal, number, signal.SIG_DFL))
+    _leave_signals_to_workers()
     os.environ.update(determinism.environment(spec.threads))
     sys.dont_write_bytecode = True
     determinism.prepare(spec.seed, spec.threads)
@@ -106,6 +105,25 @@ def _prepare(spec: JobSpec, run: Run) -> None:
     for folder in (run.scratch, run.out, run.output.parent):
         folder.mkdir(parents=True, exist_ok=True)
     recipe_module.importable_by_children(spec.recipe, Path(spec.recipe_path), run.scratch)
+
+
+def _leave_signals_to_workers() -> None:
+    """A process forked from this one ends when it is told to, as pools of workers rely on: it has nothing to save.
+
+    Python forgets a signal that arrives while it forks, so they have to wait meanwhile.
+    """
+    numbers = {signal.SIGTERM, signal.SIGINT}
+
+    def in_worker() -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, numbers),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, numbers),
+        after_in_child=in_worker,
+    )
 
 
 def _finish(spec: JobSpec, run: Run) -> None:
