@@ -29,6 +29,7 @@ from hive.model import (
     Plan,
     QueueControl,
     Recipe,
+    Snapshot,
     Step,
 )
 from hive.paths import Home, default_home
@@ -44,11 +45,13 @@ if TYPE_CHECKING:
     from hive.plan import Choices, Machine
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
+    from hive.snapshot import Observer
     from hive.store import Damage, Store
 
 Say = Callable[[str], None]
 GRACE_S = 10.0  # for a runner to save a checkpoint
 SEE_TO_EVERY_S = 2.0
+HAPPENINGS = 50  # of the newest, in a snapshot
 
 
 def _silent(text: str) -> None:
@@ -623,6 +626,42 @@ class Hive:
         from hive.publish import metrics_of
 
         return metrics_of(self.home.attempt(job.id, job.attempt))
+
+    # -- looking
+
+    @cached_property
+    def _observer(self) -> Observer:
+        from hive.snapshot import Observer
+
+        return Observer(self.home)
+
+    def look(self) -> Snapshot:
+        """What there is to know at this moment. What processes use is measured since the look before. Makes nothing."""
+        from hive.capacity import runners_available, runners_wanted
+        from hive.supervise import machine_of
+
+        if self._reading is None:
+            del self._reading  # it may have been made meanwhile
+        at, db, now = time.time(), self._reading, self.queue_status()
+        working = [(live.job, live.attempt) for live in self.live_runners()]
+        machine = machine_of(self.settings)
+        wanted = runners_wanted(now.control, machine.runners)
+        limits = [job.work.limits for job, _ in working]
+        return Snapshot(
+            at=at,
+            supervisor=now.supervisor,
+            supervisor_since=self._observer.supervisor_since() if now.supervisor else None,
+            machine=self._observer.machine(),
+            runners=self._observer.runners(working, at),
+            runners_available=runners_available(limits, replace(machine, runners=wanted), self.settings.cpus),
+            runners_max=runners_wanted(replace(now.control, hold=""), machine.runners),
+            control=now.control,
+            totals=now.totals,
+            waiting=tuple(now.waiting),
+            reasons=now.reasons,
+            done_in_s=now.done_in_s,
+            happenings=queue.happenings(db, HAPPENINGS) if db else (),
+        )
 
     # -- system
 

@@ -183,6 +183,7 @@ def test_on_a_full_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_
     assert cli.ok("list", "--json").json() == []
     assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
     cli.ok("queue", "status")
+    assert cli.ok("status", "--json").json()["queue"]["pending"] == 1
     refused = cli("queue", "cancel", "1")
     assert refused.code in (1, 4), refused
     assert "Traceback" not in refused.err
@@ -203,6 +204,7 @@ def test_on_a_read_only_disk_asking_works_and_changing_says_why(full_disk: Path,
     assert cli.ok("list", "--json").json() == []
     assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
     cli.ok("queue", "status")
+    assert cli.ok("status", "--json").json()["queue"]["pending"] == 1
     refused = cli("queue", "cancel", "1")
     assert refused.code == 1, refused
     assert "Traceback" not in refused.err

@@ -28,9 +28,10 @@ ROWS = (
     "runners.containers.engine runners.containers.wheels runners.containers.images runners.containers.keeper",
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
+    "usage snapshot",
     "inference doctor",
     "service",
-    "console cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli",
+    "console cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli.status cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "info": "packages:info",
     "run": "run:run",
     "verify": "packages:verify",
+    "status": "status:status",
     "queue": "queue:queue",
     "logs": "queue:logs",
     "runners": "runners:runners",
