@@ -17,7 +17,7 @@ from hive_runner.frozen import field, frozen, replace
 from hive import installed, queue
 from hive.config import Settings, load_settings
 from hive.db import Database
-from hive.errors import HiveError, LockError, NoCapacity, RequestError
+from hive.errors import HiveError, LockError, NoCapacity, RequestError, StoreError
 from hive.model import (
     PRIORITIES,
     Artifact,
@@ -39,6 +39,7 @@ from hive.suggest import did_you_mean
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.cleaning import Leftover
     from hive.doctor import Check
     from hive.index import Index
     from hive.inference import RunOutcome
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 GRACE_S = 10.0  # for a runner to save a checkpoint
 SEE_TO_EVERY_S = 2.0
+SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
 HAPPENINGS = 50  # of the newest, in a snapshot
 
 
@@ -590,6 +592,8 @@ class Hive:
             return self._follow_logs(job, tail)
         if not job.attempt:
             raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", f"hive logs -f {job.id}")
+        if job.state.is_over and not self.home.job(job.id).exists():
+            raise RequestError(f"the log of job {job.id} is gone", "hive clean removes what old jobs left behind")
         return tail_log(self.home.attempt(job.id, job.attempt), tail, False, lambda: True)
 
     def _job_called(self, target: str) -> Job:
@@ -664,6 +668,57 @@ class Hive:
         )
 
     # -- system
+
+    def clean(self, older_than_s: float, dry_run: bool = False) -> list[Leftover]:
+        """Remove what nobody needs; what was removed, or with dry_run would be. Raises StoreError."""
+        from hive.cleaning import may_go, survey
+
+        now = time.time()
+        found = [each for each in survey(self.home, self._job_if_known) if may_go(each, older_than_s, now)]
+        if dry_run or not found:
+            return found
+        ours = [each for each in found if each.kind not in SUPERVISORS]
+        gone = [each for each in ours if self._clear_away(each, older_than_s, now)]
+        return gone + self._clear_away_after_supervisor([each for each in found if each.kind in SUPERVISORS])
+
+    def _job_if_known(self, job_id: int) -> Job | None:
+        with suppress(RequestError):
+            return self.job(job_id)
+        return None
+
+    def _clear_away(self, found: Leftover, older_than_s: float, now: float) -> bool:
+        """Remove one thing; False if it is needed by now."""
+        from hive.cleaning import may_go, remove
+
+        path = found.path
+        try:
+            if found.job and self._reading:
+                path = found.path.with_name(f".{os.urandom(16).hex()}")
+                with self._reading.undisturbed():  # between look and rename nobody can ask for another try of it
+                    current = replace(found, job=self.job(found.job.id))
+                    if not may_go(current, older_than_s, now) or not found.path.exists():
+                        return False
+                    os.rename(found.path, path)
+            remove(path)
+        except OSError as error:
+            raise StoreError(f"cannot remove {path}", error.strerror or str(error), "check its permissions") from error
+        return True
+
+    def _clear_away_after_supervisor(self, found: list[Leftover]) -> list[Leftover]:
+        """What a supervisor may be writing: removed while its lock is held here, or not at all."""
+        from hive.launch import take_supervisor_lock
+
+        lock = take_supervisor_lock(self.home) if found else None
+        if lock is None:
+            return []
+        try:
+            for each in found:
+                self._clear_away(each, 0, 0)
+        finally:
+            os.close(lock)
+        if self._reading and (queue.running(self._reading) or queue.next_due(self._reading) is not None):
+            self._launch()  # who queued something meanwhile found the lock held, and started no supervisor
+        return found
 
     def examine(self) -> list[Check]:
         """What this machine offers."""

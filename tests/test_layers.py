@@ -28,7 +28,7 @@ ROWS = (
     "runners.containers.engine runners.containers.wheels runners.containers.images runners.containers.keeper",
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
-    "usage snapshot",
+    "usage snapshot cleaning",
     "inference doctor",
     "service",
     "console cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli.status cli",

@@ -32,6 +32,7 @@ COMMANDS = {
     "stop": "runners:stop",
     "restart": "runners:restart",
     "init": "system:init",
+    "clean": "status:clean",
     "lock": "system:lock",
     "doctor": "system:doctor",
     "config": "system:config",

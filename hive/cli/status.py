@@ -1,4 +1,4 @@
-"""status: what goes on now, on one screen."""
+"""status, clean: what goes on now, on one screen; and making room."""
 
 from __future__ import annotations
 
@@ -100,3 +100,33 @@ def _runner_json(each: RunnerUse) -> dict[str, Any]:
         "memory_bytes": each.memory_bytes,
         "started_at": each.attempt.started_at,
     }
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Remove nothing; say what would go.")
+@click.option("--older-than", default="7d", show_default=True, metavar="TIME",
+              help="What jobs left that ended longer ago, such as 12h or 30d; 0 for all.")  # fmt: skip
+@json_option
+def clean(dry_run: bool, older_than: str, as_json: bool) -> None:
+    """Make room: logs and checkpoints of jobs that are over, and what killed commands left half done.
+
+    Only what can be made again goes. Installed models, and whatever a waiting or running job needs, stay; so does the
+    history of the queue.
+    """
+    from hive.config import parse_duration_s
+    from hive.console import say, size, table
+    from hive.service import Hive
+
+    try:
+        older_than_s = 0.0 if older_than.strip() == "0" else parse_duration_s(older_than)
+    except ValueError as error:
+        raise click.UsageError(f"--older-than: {error}") from error
+    gone = Hive.open().clean(older_than_s, dry_run)
+    freed = sum(each.size_bytes for each in gone)
+    if as_json:
+        things = [{"kind": e.kind, "path": str(e.path), "size_bytes": e.size_bytes, "why": e.why} for e in gone]
+        print_json({"dry_run": dry_run, "freed_bytes": freed, "removed": things})
+        return
+    if gone:
+        click.echo(table(("WHAT", "SIZE", "WHY"), [(each.label, size(each.size_bytes), each.why) for each in gone]))
+    say(f"{'would free' if dry_run else 'freed'} {size(freed)}" if gone else "nothing to clean")
