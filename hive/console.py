@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hive.errors import HiveError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
     from hive.model import Happening, Job, MachineUse, RunnerUse
+
+
+SPARKS = "▁▂▃▄▅▆▇█"
 
 
 def wants_json() -> bool:
@@ -87,6 +91,21 @@ def short(digest: str) -> str:
 
 def figure(value: float) -> str:
     return f"{value:.4g}"
+
+
+def bar(share: float, cells: int) -> str:
+    """share: from 0 to 1."""
+    filled = round(min(max(share, 0.0), 1.0) * cells)
+    return "█" * filled + "░" * (cells - filled)
+
+
+def sparkline(values: Sequence[float], cells: int) -> str:
+    """The course of some figures, at most `cells` wide: where there are more, each cell is the mean of its share."""
+    cells = max(0, min(cells, len(values)))
+    ends = [len(values) * i // cells for i in range(cells + 1)] if cells else []
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(ends)]
+    low, high = min(means, default=0.0), max(means, default=0.0)
+    return "".join(SPARKS[int((mean - low) / ((high - low) or 1.0) * (len(SPARKS) - 1))] for mean in means)
 
 
 ENFORCED = {"yes": "enforced", "watched": "watched", "no": "not"}

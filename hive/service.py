@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hive.index import Index
     from hive.inference import RunOutcome
     from hive.plan import Choices, Machine
+    from hive.progress import LogTail
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
     from hive.snapshot import Observer
@@ -595,6 +596,12 @@ class Hive:
         if job.state.is_over and not self.home.job(job.id).exists():
             raise RequestError(f"the log of job {job.id} is gone", "hive clean removes what old jobs left behind")
         return tail_log(self.home.attempt(job.id, job.attempt), tail, False, lambda: True)
+
+    def log_tail(self, job: Job) -> LogTail:
+        """The log of a job's present attempt, to be read bit by bit."""
+        from hive.progress import LogTail
+
+        return LogTail(self.home.attempt(job.id, job.attempt))
 
     def _job_called(self, target: str) -> Job:
         if target.isdigit():

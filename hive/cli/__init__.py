@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "run:run",
     "verify": "packages:verify",
     "status": "status:status",
+    "monitor": "status:monitor",
     "queue": "queue:queue",
     "logs": "queue:logs",
     "runners": "runners:runners",

@@ -1,7 +1,8 @@
-"""status, clean: what goes on now, on one screen; and making room."""
+"""status, monitor, clean: what goes on now, on one screen or on a living one; and making room."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,6 +101,17 @@ def _runner_json(each: RunnerUse) -> dict[str, Any]:
         "memory_bytes": each.memory_bytes,
         "started_at": each.attempt.started_at,
     }
+
+
+@click.command()
+def monitor() -> None:
+    """Watch queue, runners and machine live; cancel, move and follow jobs by keys. "?" shows them, q quits."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("monitor needs a terminal\n  why: stdin or stdout is none\n  try: hive status")
+    from hive.monitor import watch
+    from hive.service import Hive
+
+    watch(Hive.open())
 
 
 @click.command()
