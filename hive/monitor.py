@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hive_runner.frozen import frozen, replace
 from rich.cells import set_cell_size
@@ -31,12 +31,14 @@ from hive.service import Hive
 if TYPE_CHECKING:
     from hive.progress import LogTail
 
+T = TypeVar("T")
 REFRESH_S = 0.5
 TOLD_S = 6.0  # how long an answer stays on the screen
 LOG_LINES = 5000  # kept of a log that is followed
 SMALLEST = (40, 12)  # columns, lines
 WIDE = 110  # columns, from which on there is room for longer words
 ROOMY_LINES = 20  # from here on there are lines to spare
+TODAY_S = 12 * 3600.0  # for so long the time of day tells when something happened
 LITTLE_DISK_BYTES = 5 << 30
 SEQUENCE_S = 0.05  # how long the rest of a key's sequence may take
 
@@ -119,7 +121,7 @@ def press(view: View, key: str, now: Snapshot, page_lines: int = 20) -> tuple[Vi
         return replace(view, page="log", selected=job.id, scrolled=0), None
     if key == "c":
         return replace(view, asking=job.id, selected=job.id), None
-    if key in ("+", "=", "-") and job in now.waiting:
+    if key in ("+", "=", "-") and any(job is each for each in now.waiting):
         names = list(PRIORITIES)  # the highest first
         place = names.index(job.priority_name) + (1 if key == "-" else -1)
         if 0 <= place < len(names):
@@ -190,30 +192,37 @@ def _footer(view: View, now: Snapshot, told: str) -> Text:
 def _queue_lines(view: View, now: Snapshot, width: int, height: int) -> list[Text]:
     """Runners, what waits, and what happened, each with a share of the height; runners are the last to give way."""
     selected = chosen(view, now)
-    runners = [_runner_line(each, each.job == selected, width) for each in now.runners]
-    waiting = [_waiting_line(job, job == selected, now, width) for job in now.waiting]
-    events = [Text(f"  {time.strftime('%H:%M:%S', time.localtime(e.at))}  {event_words(e)}") for e in now.happenings]
+    place = next((i for i, job in enumerate(listed(now)) if job is selected), 0)
+    events = [Text(f"  {_when(event.at, now.at)}  {event_words(event)}") for event in now.happenings]
     head = _head(now, width)
     blank = [Text()] if height >= ROOMY_LINES else []
-    room = max(3, height - len(head) - 3 - 3 * len(blank))  # for the rows: each part has a title
+    room = max(3, height - len(head) - 3 - 4 * len(blank))  # for the rows: each part has a title
     least = 3 if blank else 1
-    least_waiting, least_events = max(1, min(least, len(waiting))), max(1, min(least, len(events)))
-    for_runners = max(1, min(len(runners), room - least_waiting - least_events))
-    for_waiting = max(1, min(len(waiting), room - for_runners - least_events))
+    least_waiting, least_events = max(1, min(least, len(now.waiting))), max(1, min(least, len(events)))
+    for_runners = max(1, min(len(now.runners), room - least_waiting - least_events))
+    for_waiting = max(1, min(len(now.waiting), room - for_runners - least_events))
     for_events = max(1, room - for_runners - for_waiting)
-    place = listed(now).index(selected) if selected else 0
+    runners = [_runner_line(each, each.job is selected, width) for each in _window(now.runners, for_runners, place)]
+    waiting = [
+        _waiting_line(job, job is selected, now, width)
+        for job in _window(now.waiting, for_waiting, place - len(now.runners))
+    ]
     return [
         *head,
         *blank,
         _title(RUNNER_TITLES, _runner_widths(width)),
-        *(_window(runners, for_runners, place) or [Text("  nothing runs", "dim")]),
+        *(runners or [Text("  nothing runs", "dim")]),
         *blank,
         _title(WAITING_TITLES, _waiting_widths(width)),
-        *(_window(waiting, for_waiting, place - len(runners)) or [Text("  nothing waits", "dim")]),
+        *(waiting or [Text("  nothing waits", "dim")]),
         *blank,
         Text("  EVENTS", "bold cyan"),
         *(events[:for_events] or [Text("  nothing has happened yet: hive install NAME", "dim")]),
     ]
+
+
+def _when(at: float, now: float) -> str:
+    return time.strftime("%H:%M:%S" if now - at < TODAY_S else "%Y-%m-%d", time.localtime(at))
 
 
 def _head(now: Snapshot, width: int) -> list[Text]:
@@ -286,7 +295,7 @@ def _cells(cells: Sequence[str], widths: Sequence[int]) -> str:
     return " ".join([*sized, *cells[len(widths) :]])
 
 
-def _window(rows: list[Text], count: int, place: int) -> list[Text]:
+def _window(rows: Sequence[T], count: int, place: int) -> Sequence[T]:
     """`count` rows, among them the one at `place` if there is one."""
     first = min(max(0, place - count // 2), max(0, len(rows) - count))
     return rows[first : first + count]

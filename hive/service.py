@@ -54,6 +54,7 @@ Say = Callable[[str], None]
 GRACE_S = 10.0  # for a runner to save a checkpoint
 SEE_TO_EVERY_S = 2.0
 SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
+QUEUE_EVERY_S = 5.0
 HAPPENINGS = 50  # of the newest, in a snapshot
 
 
@@ -124,6 +125,7 @@ class Hive:
         self.home = home
         self.settings = settings
         self._seen_to = 0.0  # when it last made sure that somebody supervises
+        self._lately: tuple[tuple[int, int], float, QueueStatus] | None = None  # as of which writes, when, the queue
 
     @cached_property
     def index(self) -> Index:
@@ -649,19 +651,20 @@ class Hive:
     def look(self) -> Snapshot:
         """What there is to know at this moment. What processes use is measured since the look before. Makes nothing."""
         from hive.capacity import runners_available, runners_wanted
+        from hive.launch import supervisor_runs
         from hive.supervise import machine_of
 
         if self._reading is None:
             del self._reading  # it may have been made meanwhile
-        at, db, now = time.time(), self._reading, self.queue_status()
+        at, db, now, supervised = time.time(), self._reading, self._queue_lately(), supervisor_runs(self.home)
         working = [(live.job, live.attempt) for live in self.live_runners()]
         machine = machine_of(self.settings)
         wanted = runners_wanted(now.control, machine.runners)
         limits = [job.work.limits for job, _ in working]
         return Snapshot(
             at=at,
-            supervisor=now.supervisor,
-            supervisor_since=self._observer.supervisor_since() if now.supervisor else None,
+            supervisor=supervised,
+            supervisor_since=self._observer.supervisor_since() if supervised else None,
             machine=self._observer.machine(),
             runners=self._observer.runners(working, at),
             runners_available=runners_available(limits, replace(machine, runners=wanted), self.settings.cpus),
@@ -673,6 +676,16 @@ class Hive:
             done_in_s=now.done_in_s,
             happenings=queue.happenings(db, HAPPENINGS) if db else (),
         )
+
+    def _queue_lately(self) -> QueueStatus:
+        """The queue, read again when somebody has written or QUEUE_EVERY_S have passed: a long one takes its time."""
+        if self._reading is None:
+            return self.queue_status()
+        now = time.monotonic()
+        seen = (self._reading.version_seen(), self._reading.connection.total_changes)
+        if self._lately is None or seen != self._lately[0] or now - self._lately[1] > QUEUE_EVERY_S:
+            self._lately = (seen, now, self.queue_status())
+        return self._lately[2]
 
     # -- system
 

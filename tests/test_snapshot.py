@@ -12,7 +12,7 @@ import pytest
 from builders import claimed, enqueue
 from hive_runner.contract import RunEvent
 
-from hive import usage
+from hive import queue, usage
 from hive.config import Settings
 from hive.db import Database
 from hive.paths import Home
@@ -134,6 +134,32 @@ def test_a_queue_that_is_made_meanwhile_is_seen(home: Home) -> None:
         (1, "first", "claim"),
     ]
     db.close()
+
+
+def test_a_long_queue_is_read_again_only_when_it_has_changed(
+    home: Home, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(db)
+    hive, read = Hive(home, Settings()), []
+    ask = hive.queue_status
+    monkeypatch.setattr(hive, "queue_status", lambda: read.append(1) or ask())
+    for _ in range(3):
+        assert len(hive.look().waiting) == 1
+    assert len(read) == 1
+    enqueue(db, "another")
+    assert len(hive.look().waiting) == 2 and len(read) == 2
+    hive.pause()
+    assert hive.look().control.hold == "paused"
+    hive.cancel(1)
+    assert len(hive.look().waiting) == 1
+
+
+def test_what_this_process_wrote_itself_is_seen_too(home: Home) -> None:
+    hive = Hive(home, Settings())
+    assert not hive.look().control.hold
+    for hold in ("paused", "", "paused"):
+        queue.set_control(hive.db, hold=hold)
+        assert hive.look().control.hold == hold
 
 
 def test_a_held_queue_says_how_many_could_work_and_that_none_may(home: Home, db: Database) -> None:
