@@ -40,7 +40,7 @@ class Leftover:
     def label(self) -> str:
         if self.job:
             return f"job {self.job.id} ({self.job.name})"
-        return f"{self.kind} {self.path.name[:12]}"
+        return f"{self.kind} {self.path.name[:16]}"
 
     @property
     def why(self) -> str:
@@ -135,8 +135,9 @@ def _leftover(kind: str, path: Path, held: bool = False, job: Job | None = None)
 
 
 def _entries(folder: Path) -> list[Path]:
-    """The folders in a folder."""
+    """The folders in a folder, job 2 before job 10."""
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+        found = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        return sorted(found, key=lambda path: (len(path.name), path.name))
     except OSError:
         return []
