@@ -48,6 +48,12 @@ def room(running: Iterable[Limits], machine: Machine) -> Room:
     )
 
 
+def runners_available(running: Sequence[Limits], machine: Machine, cpus_each: int) -> int:
+    """How many runners more, of `cpus_each` cores, could start now. Alone, a runner gets whatever there is."""
+    by_cores = room(running, machine).cpus // max(1, cpus_each)
+    return max(0, min(machine.runners - len(running), max(by_cores, 0 if running else 1)))
+
+
 def waits_for(
     job: Job, needed: Sequence[Job], running: Sequence[Job], control: QueueControl, machine: Machine, now: float
 ) -> str:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hive.errors import HiveError
@@ -14,7 +15,10 @@ from hive.model import ASPECTS, Isolation
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
-    from hive.model import Job
+    from hive.model import Happening, Job, MachineUse, RunnerUse
+
+
+SPARKS = "▁▂▃▄▅▆▇█"
 
 
 def wants_json() -> bool:
@@ -87,6 +91,21 @@ def short(digest: str) -> str:
 
 def figure(value: float) -> str:
     return f"{value:.4g}"
+
+
+def bar(share: float, cells: int) -> str:
+    """share: from 0 to 1."""
+    filled = round(min(max(share, 0.0), 1.0) * cells)
+    return "█" * filled + "░" * (cells - filled)
+
+
+def sparkline(values: Sequence[float], cells: int) -> str:
+    """The course of some figures, at most `cells` wide: where there are more, each cell is the mean of its share."""
+    cells = max(0, min(cells, len(values)))
+    ends = [len(values) * i // cells for i in range(cells + 1)] if cells else []
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(ends)]
+    low, high = min(means, default=0.0), max(means, default=0.0)
+    return "".join(SPARKS[int((mean - low) / ((high - low) or 1.0) * (len(SPARKS) - 1))] for mean in means)
 
 
 ENFORCED = {"yes": "enforced", "watched": "watched", "no": "not"}
@@ -229,3 +248,50 @@ class BuildDisplay:
             self._progress.console.print(text, markup=False, highlight=False)
         else:
             say(text)
+
+
+def machine_words(use: MachineUse) -> str:
+    """Such as "2 cores (load 1.2), memory 3.1 GiB of 15.6 GiB used, disk 40.0 GiB of 99.0 GiB free, no GPU"."""
+    return (
+        f"{use.cores} cores (load {use.load[0]:.1f}), "
+        f"memory {size(use.memory_used_bytes)} of {size(use.memory_bytes)} used, "
+        f"disk {size(use.disk_free_bytes)} of {size(use.disk_bytes)} free, {plain(use.gpu) or 'no GPU'}"
+    )
+
+
+def runner_cells(each: RunnerUse) -> tuple[str, ...]:
+    """Runner, model, phase, step, time left, CPU and memory; "-" for what is not known."""
+    steps = f"{each.step:,}/{each.total:,}" if each.total else f"{each.step:,}" if each.step else "-"
+    return (
+        each.id,
+        each.job.name,
+        plain(each.phase) or "starting",
+        steps,
+        duration(each.eta_s) if each.eta_s is not None else "-",
+        f"{each.cpu_percent:.0f} %" if each.cpu_percent is not None else "-",
+        size(each.memory_bytes) if each.memory_bytes is not None else "-",
+    )
+
+
+EVENT_WORDS = {
+    "enqueue": "was queued",
+    "join": "was asked for again",
+    "claim": "started",
+    "retry": "will be tried again",
+    "succeed": "was installed",
+    "fail": "failed",
+    "cancel": "was cancelled",
+    "requeue": "was queued again",
+    "move": "has priority",
+}
+
+
+def event_words(event: Happening) -> str:
+    """Such as "tiny (job 3) failed: it ran longer than its time limit"."""
+    words = f"{event.name} (job {event.job_id}) {EVENT_WORDS.get(event.event, event.event)}"
+    if event.event == "claim" and event.attempt > 1:
+        words += f", attempt {event.attempt}"
+    if event.event == "move":
+        return f"{words} {event.detail}"
+    telling = event.detail and event.event not in ("enqueue", "join", "cancel")
+    return plain(f"{words}: {event.detail}" if telling else words)

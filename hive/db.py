@@ -194,6 +194,12 @@ class Database:
             os.close(descriptor)
 
     @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Nobody writes meanwhile. It needs no room on the disk, and no right to write to the database."""
+        with self._file_lock():
+            yield
+
+    @contextmanager
     def write(self) -> Iterator[None]:
         """One durable transaction. No I/O besides the database belongs inside. Raises StoreError on a full disk."""
         try:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from hive import locks
 from hive.errors import HiveError
 from hive.paths import Home
+from hive.runners.identity import read
 
 _started: set[int] = set()  # pids of the supervisors that this process launched
 
@@ -23,6 +24,15 @@ def take_supervisor_lock(home: Home) -> int | None:
 def supervisor_runs(home: Home) -> bool:
     """Whether somebody holds the lock."""
     return locks.is_held(home.supervisor_lock)
+
+
+def supervisor_pid(home: Home) -> int:
+    """The process that supervises; 0 if none is found. (The lock names whoever took it, not who inherited it.)"""
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        arguments = read(f"/proc/{name}/cmdline").split("\0")
+        if str(home.root) in arguments[1:] and any("hive.supervise" in each for each in arguments):
+            return int(name)
+    return 0
 
 
 def launch(home: Home, begin: Callable[[], None] = lambda: None) -> bool:

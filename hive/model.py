@@ -347,3 +347,65 @@ class Package:
     profile: str
     real: bool
     size_bytes: int
+
+
+@frozen
+class MachineUse:
+    """What the machine has, and how much of it is in use."""
+
+    cores: int
+    cpu_percent: float | None  # of all cores together, since the look before; None at the first
+    load: tuple[float, float, float]  # processes that want to run, mean of 1, 5 and 15 minutes
+    memory_bytes: int
+    memory_used_bytes: int
+    disk_bytes: int  # of the file system that HIVE_HOME lies on
+    disk_free_bytes: int
+    gpu: str  # "" for none
+
+
+@frozen
+class RunnerUse:
+    """A runner at work: how far it is, and what it uses."""
+
+    id: str  # JOB.ATTEMPT
+    job: Job
+    attempt: Attempt
+    phase: str
+    step: int
+    total: int  # 0: the phase counts no steps
+    metrics: dict[str, float]  # of the newest report
+    curve: tuple[float, ...]  # the phase's loss, or its first metric, oldest first
+    eta_s: float | None  # to the end of the phase at its pace; without steps, of the build as long as it took before
+    cpu_percent: float | None  # of one core; None where that is not cheaply known
+    memory_bytes: int | None
+
+
+@frozen
+class Happening:
+    """An event of any job."""
+
+    at: float
+    job_id: int
+    name: str
+    attempt: int
+    event: str
+    detail: str
+
+
+@frozen
+class Snapshot:
+    """What there is to know at one moment."""
+
+    at: float
+    supervisor: bool
+    supervisor_since: float | None
+    machine: MachineUse
+    runners: tuple[RunnerUse, ...]
+    runners_available: int  # how many more could start now
+    runners_max: int
+    control: QueueControl
+    totals: dict[str, int]  # by state
+    waiting: tuple[Job, ...]  # in the order of their turn
+    reasons: dict[int, str]  # why each of them waits
+    done_in_s: float | None  # until the queue is empty; None if that cannot be told
+    happenings: tuple[Happening, ...]  # the newest first

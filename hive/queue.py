@@ -17,7 +17,7 @@ from hive_runner.frozen import asdict
 from hive import states
 from hive.db import Database, Error
 from hive.errors import RequestError
-from hive.model import PRIORITIES, Attempt, Build, Failure, Job, JobEvent, QueueControl, Work
+from hive.model import PRIORITIES, Attempt, Build, Failure, Happening, Job, JobEvent, QueueControl, Work
 from hive.states import Event, JobState
 
 AGEING_S = 1800.0  # of waiting count as much as one priority more
@@ -326,3 +326,8 @@ def is_automatic(db: Database, job_id: int) -> bool:
 
 def events(db: Database, job_id: int) -> list[JobEvent]:
     return [JobEvent(**row) for row in db.all("jobs.events", job_id=job_id)]
+
+
+def happenings(db: Database, limit: int) -> tuple[Happening, ...]:
+    """The newest events of all jobs, the newest first."""
+    return tuple(Happening(**row) for row in db.all("jobs.newest_events", limit=limit))

@@ -17,7 +17,7 @@ from hive_runner.frozen import field, frozen, replace
 from hive import installed, queue
 from hive.config import Settings, load_settings
 from hive.db import Database
-from hive.errors import HiveError, LockError, NoCapacity, RequestError
+from hive.errors import HiveError, LockError, NoCapacity, RequestError, StoreError
 from hive.model import (
     PRIORITIES,
     Artifact,
@@ -29,6 +29,7 @@ from hive.model import (
     Plan,
     QueueControl,
     Recipe,
+    Snapshot,
     Step,
 )
 from hive.paths import Home, default_home
@@ -38,17 +39,23 @@ from hive.suggest import did_you_mean
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.cleaning import Leftover
     from hive.doctor import Check
     from hive.index import Index
     from hive.inference import RunOutcome
     from hive.plan import Choices, Machine
+    from hive.progress import LogTail
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
+    from hive.snapshot import Observer
     from hive.store import Damage, Store
 
 Say = Callable[[str], None]
 GRACE_S = 10.0  # for a runner to save a checkpoint
 SEE_TO_EVERY_S = 2.0
+SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
+QUEUE_EVERY_S = 5.0
+HAPPENINGS = 50  # of the newest, in a snapshot
 
 
 def _silent(text: str) -> None:
@@ -118,6 +125,7 @@ class Hive:
         self.home = home
         self.settings = settings
         self._seen_to = 0.0  # when it last made sure that somebody supervises
+        self._lately: tuple[tuple[int, int], float, QueueStatus] | None = None  # as of which writes, when, the queue
 
     @cached_property
     def index(self) -> Index:
@@ -587,7 +595,15 @@ class Hive:
             return self._follow_logs(job, tail)
         if not job.attempt:
             raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", f"hive logs -f {job.id}")
+        if job.state.is_over and not self.home.job(job.id).exists():
+            raise RequestError(f"the log of job {job.id} is gone", "hive clean removes what old jobs left behind")
         return tail_log(self.home.attempt(job.id, job.attempt), tail, False, lambda: True)
+
+    def log_tail(self, job: Job) -> LogTail:
+        """The log of a job's present attempt, to be read bit by bit."""
+        from hive.progress import LogTail
+
+        return LogTail(self.home.attempt(job.id, job.attempt))
 
     def _job_called(self, target: str) -> Job:
         if target.isdigit():
@@ -624,7 +640,105 @@ class Hive:
 
         return metrics_of(self.home.attempt(job.id, job.attempt))
 
+    # -- looking
+
+    @cached_property
+    def _observer(self) -> Observer:
+        from hive.snapshot import Observer
+
+        return Observer(self.home)
+
+    def look(self) -> Snapshot:
+        """What there is to know at this moment. What processes use is measured since the look before. Makes nothing."""
+        from hive.capacity import runners_available, runners_wanted
+        from hive.launch import supervisor_runs
+        from hive.supervise import machine_of
+
+        if self._reading is None:
+            del self._reading  # it may have been made meanwhile
+        at, db, now, supervised = time.time(), self._reading, self._queue_lately(), supervisor_runs(self.home)
+        working = [(live.job, live.attempt) for live in self.live_runners()]
+        machine = machine_of(self.settings)
+        wanted = runners_wanted(now.control, machine.runners)
+        limits = [job.work.limits for job, _ in working]
+        return Snapshot(
+            at=at,
+            supervisor=supervised,
+            supervisor_since=self._observer.supervisor_since() if supervised else None,
+            machine=self._observer.machine(),
+            runners=self._observer.runners(working, at),
+            runners_available=runners_available(limits, replace(machine, runners=wanted), self.settings.cpus),
+            runners_max=runners_wanted(replace(now.control, hold=""), machine.runners),
+            control=now.control,
+            totals=now.totals,
+            waiting=tuple(now.waiting),
+            reasons=now.reasons,
+            done_in_s=now.done_in_s,
+            happenings=queue.happenings(db, HAPPENINGS) if db else (),
+        )
+
+    def _queue_lately(self) -> QueueStatus:
+        """The queue, read again when somebody has written or QUEUE_EVERY_S have passed: a long one takes its time."""
+        if self._reading is None:
+            return self.queue_status()
+        now = time.monotonic()
+        seen = (self._reading.version_seen(), self._reading.connection.total_changes)
+        if self._lately is None or seen != self._lately[0] or now - self._lately[1] > QUEUE_EVERY_S:
+            self._lately = (seen, now, self.queue_status())
+        return self._lately[2]
+
     # -- system
+
+    def clean(self, older_than_s: float, dry_run: bool = False) -> list[Leftover]:
+        """Remove what nobody needs; what was removed, or with dry_run would be. Raises StoreError."""
+        from hive.cleaning import may_go, survey
+
+        now = time.time()
+        found = [each for each in survey(self.home, self._job_if_known) if may_go(each, older_than_s, now)]
+        if dry_run or not found:
+            return found
+        ours = [each for each in found if each.kind not in SUPERVISORS]
+        gone = [each for each in ours if self._clear_away(each, older_than_s, now)]
+        return gone + self._clear_away_after_supervisor([each for each in found if each.kind in SUPERVISORS])
+
+    def _job_if_known(self, job_id: int) -> Job | None:
+        with suppress(RequestError):
+            return self.job(job_id)
+        return None
+
+    def _clear_away(self, found: Leftover, older_than_s: float, now: float) -> bool:
+        """Remove one thing; False if it is needed by now."""
+        from hive.cleaning import may_go, remove
+
+        path = found.path
+        try:
+            if found.job and self._reading:
+                path = found.path.with_name(f".{os.urandom(16).hex()}")
+                with self._reading.undisturbed():  # between look and rename nobody can ask for another try of it
+                    current = replace(found, job=self.job(found.job.id))
+                    if not may_go(current, older_than_s, now) or not found.path.exists():
+                        return False
+                    os.rename(found.path, path)
+            remove(path)
+        except OSError as error:
+            raise StoreError(f"cannot remove {path}", error.strerror or str(error), "check its permissions") from error
+        return True
+
+    def _clear_away_after_supervisor(self, found: list[Leftover]) -> list[Leftover]:
+        """What a supervisor may be writing: removed while its lock is held here, or not at all."""
+        from hive.launch import take_supervisor_lock
+
+        lock = take_supervisor_lock(self.home) if found else None
+        if lock is None:
+            return []
+        try:
+            for each in found:
+                self._clear_away(each, 0, 0)
+        finally:
+            os.close(lock)
+        if self._reading and (queue.running(self._reading) or queue.next_due(self._reading) is not None):
+            self._launch()  # who queued something meanwhile found the lock held, and started no supervisor
+        return found
 
     def examine(self) -> list[Check]:
         """What this machine offers."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hive import queue
-from hive.capacity import Machine, done_in_s, room, runners_wanted, waits_for
+from hive.capacity import Machine, done_in_s, room, runners_available, runners_wanted, waits_for
 from hive.db import Database
 from hive.model import Job, Limits, QueueControl
 
@@ -87,3 +87,20 @@ def test_when_all_is_done() -> None:
     assert done_in_s([], minutes, Machine(4, 4, 0)) == 60
     assert done_in_s([], minutes, Machine(1, 4, 0)) == 125
     assert done_in_s([], [(2, 60.0), (2, 30.0)], Machine(4, 2, 0)) == 90, "two cores each, two cores in all"
+
+
+@pytest.mark.parametrize(
+    ("running", "runners", "cpus_each", "available"),
+    [
+        ([], 4, 1, 4),
+        ([], 4, 2, 2),
+        ([1], 4, 2, 1),
+        ([2, 2], 4, 1, 0),  # every core is busy
+        ([1], 1, 1, 0),  # as many as allowed
+        ([], 4, 8, 1),  # alone, a runner gets whatever there is
+        ([], 0, 1, 0),
+    ],
+)
+def test_how_many_runners_more_could_start(running: list[int], runners: int, cpus_each: int, available: int) -> None:
+    limits = [Limits(cpus=each, memory_bytes=0) for each in running]
+    assert runners_available(limits, Machine(runners, 4, GIB), cpus_each) == available

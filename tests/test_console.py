@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hive_runner.contract import RunEvent
 
-from hive.console import Pace, ago, duration, plain, size, table
+from hive.console import Pace, ago, bar, duration, plain, size, sparkline, table
 
 
 def test_the_rest_of_a_phase_is_told_by_the_runs_own_clock() -> None:
@@ -35,3 +35,10 @@ def test_sizes_and_times_in_words() -> None:
 def test_columns_line_up_and_drive_no_terminal() -> None:
     assert table(("A", "B"), [("long value", "x"), ("y", "z")]) == "A           B\nlong value  x\ny           z"
     assert plain("a\x1b[31mb\nc") == "a?[31mb?c"
+
+
+def test_bars_and_curves_keep_to_their_width() -> None:
+    assert [bar(share, 4) for share in (-1, 0, 0.5, 1, 7)] == ["░░░░", "░░░░", "██░░", "████", "████"]
+    assert sparkline([1, 2, 3, 4, 5, 6, 7, 8], 8) == "▁▂▃▄▅▆▇█"
+    assert sparkline([8, 8, 1, 1], 2) == "█▁", "each cell is a mean"
+    assert sparkline([3, 3], 9) == "▁▁" and sparkline([], 9) == sparkline([1, 2], 0) == sparkline([1], -3) == ""

@@ -183,6 +183,7 @@ def test_on_a_full_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_
     assert cli.ok("list", "--json").json() == []
     assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
     cli.ok("queue", "status")
+    assert cli.ok("status", "--json").json()["queue"]["pending"] == 1
     refused = cli("queue", "cancel", "1")
     assert refused.code in (1, 4), refused
     assert "Traceback" not in refused.err
@@ -190,6 +191,22 @@ def test_on_a_full_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_
     filler.unlink()
     cli.ok("queue", "cancel", "1")
     assert cli.job(1).state is JobState.CANCELLED
+
+
+@as_root
+def test_a_full_disk_can_be_cleaned(full_disk: Path, tmp_path: Path) -> None:
+    cli = HiveCli(full_disk / "hive", tmp_path)
+    cli.paths.create()
+    db = Database(cli.paths.database)
+    queue.cancel(db, enqueue(db).id)
+    db.close()
+    checkpoints = cli.paths.checkpoints(1)
+    checkpoints.mkdir(parents=True)
+    with open(checkpoints / "1.pt", "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(b"x" * 512)
+    [removed] = cli.ok("clean", "--older-than", "0", "--json").json()["removed"]
+    assert removed["kind"] == "job" and not checkpoints.exists()
 
 
 @as_root
@@ -203,6 +220,7 @@ def test_on_a_read_only_disk_asking_works_and_changing_says_why(full_disk: Path,
     assert cli.ok("list", "--json").json() == []
     assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
     cli.ok("queue", "status")
+    assert cli.ok("status", "--json").json()["queue"]["pending"] == 1
     refused = cli("queue", "cancel", "1")
     assert refused.code == 1, refused
     assert "Traceback" not in refused.err

@@ -28,15 +28,17 @@ ROWS = (
     "runners.containers.engine runners.containers.wheels runners.containers.images runners.containers.keeper",
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
+    "usage snapshot cleaning",
     "inference doctor",
     "service",
-    "console cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli",
+    "console monitor",
+    "cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli.status cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 
 # What faces a person asks the service; besides, it reads values and makes them from text.
-FRONT_ENDS = ("console", "cli")
-FRONT_ENDS_MAY_IMPORT = {"service", "model", "errors", "suggest", "console", "config", "plan", "data"}
+FRONT_ENDS = ("console", "monitor", "cli")
+FRONT_ENDS_MAY_IMPORT = {"service", "model", "errors", "suggest", "console", "monitor", "config", "plan", "data"}
 
 # A command must start like a small tool: nothing of what trains is ever imported here.
 HEAVY = {"torch", "numpy", "scipy", "safetensors", "pandas", "sklearn", "numba", "laspy"}

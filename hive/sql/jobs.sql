@@ -82,6 +82,10 @@ INSERT INTO job_events (job_id, attempt, at, event, detail) VALUES (:job_id, :at
 -- name: events
 SELECT job_id, attempt, at, event, detail FROM job_events WHERE job_id = :job_id ORDER BY id;
 
+-- name: newest_events
+SELECT e.at, e.job_id, j.name, e.attempt, e.event, e.detail
+FROM job_events e JOIN jobs j ON j.id = e.job_id ORDER BY e.id DESC LIMIT :limit;
+
 -- name: begin_attempt
 INSERT INTO attempts (job_id, attempt, started_at) VALUES (:job_id, :attempt, :now);
 

@@ -7,11 +7,13 @@ import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from hive_cli import DEADLINE_S, HiveCli
 
@@ -51,6 +53,18 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self.descriptor, text.encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give it another size; the kernel sends SIGWINCH to what runs on it."""
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def settings(self) -> list[Any]:
+        """How it treats what is typed."""
+        return termios.tcgetattr(self.descriptor)
+
+    def forget(self) -> None:
+        """From now on only what is shown from now on counts."""
+        self.raw = ""
 
     def hang_up(self) -> None:
         """Close the terminal, as a lost connection does: the kernel sends SIGHUP to what runs on it."""

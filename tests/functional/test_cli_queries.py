@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 from hive_cli import HiveCli
 
-QUESTIONS = [("list",), ("search",), ("queue", "status"), ("queue", "list"), ("config",), ("verify",), ("info", "tiny")]
+QUESTIONS = [
+    ("list",),
+    ("search",),
+    ("status",),
+    ("queue", "status"),
+    ("queue", "list"),
+    ("config",),
+    ("verify",),
+    ("info", "tiny"),
+]
 
 
 @pytest.mark.parametrize("arguments", QUESTIONS, ids=" ".join)

@@ -1,0 +1,143 @@
+"""What of HIVE_HOME may go. `survey` looks, `may_go` decides, `remove` removes.
+
+Three kinds of things can be made again or are of no more use: what jobs that are over have left behind, what killed
+commands have left half done, and old logs. Installed artifacts and recipe snapshots are none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from hive_runner.frozen import frozen
+
+from hive import locks
+from hive.model import Job
+from hive.paths import Home
+from hive.runners.base import LOCK_FILE
+
+# Of what is named in no database: so young it may just be in the making.
+SETTLED_S = 600.0
+UNIQUE = re.compile(r"[a-f0-9]{32}")
+
+
+@frozen
+class Leftover:
+    """Something in HIVE_HOME that may be of no more use."""
+
+    kind: str  # "job" | "lost job" | "half removed" | "run" | "snapshot stage" | "staging" | "damaged" | "log"
+    path: Path
+    size_bytes: int  # on disk
+    changed_at: float  # seconds since the epoch
+    job: Job | None = None
+    held: bool = False  # a lock says that somebody works with it
+
+    @property
+    def label(self) -> str:
+        if self.job:
+            return f"job {self.job.id} ({self.job.name})"
+        return f"{self.kind} {self.path.name[:16]}"
+
+    @property
+    def why(self) -> str:
+        if self.job:
+            return f"{self.job.state}: its logs and checkpoints"
+        return {
+            "lost job": "in no database",
+            "half removed": "the command was killed",
+            "run": "the command was killed",
+            "snapshot stage": "the command was killed",
+            "staging": "the supervisor was killed",
+            "damaged": "replaced by a whole one",
+            "log": "of a supervisor that has left",
+        }[self.kind]
+
+
+def may_go(found: Leftover, older_than_s: float, now: float) -> bool:
+    """Whether nobody needs it. older_than_s: how long a person may want to look at it. now: seconds since the epoch."""
+    if found.held:
+        return False
+    if found.kind == "job":
+        job = found.job
+        return job is not None and job.state.is_over and now - (job.finished_at or now) >= older_than_s
+    if found.kind in ("log", "damaged"):
+        return now - found.changed_at >= older_than_s
+    return now - found.changed_at >= SETTLED_S
+
+
+def survey(home: Home, jobs: Callable[[int], Job | None]) -> Iterator[Leftover]:
+    """Everything that may be of no more use, with what `may_go` wants to know. jobs: id -> job, None if unknown."""
+    supervised = locks.is_held(home.supervisor_lock)
+    for folder in _entries(home.root / "jobs"):
+        if folder.name.isdecimal():
+            job = jobs(int(folder.name))  # asked after the folder was seen: a job is recorded before it has one
+            held = any(locks.is_held(lock) for lock in folder.glob(f"*/{LOCK_FILE}"))
+            yield _leftover("job" if job else "lost job", folder, held, job)
+        elif UNIQUE.fullmatch(folder.name[1:]):
+            yield _leftover("half removed", folder)
+    for folder in _entries(home.root / "runs"):
+        yield _leftover("run", folder, locks.is_held(folder / LOCK_FILE))
+    for folder in _entries(home.snapshots):
+        if folder.name.startswith(".") and UNIQUE.fullmatch(folder.name[1:]):
+            yield _leftover("snapshot stage", folder)
+    for folder in _entries(home.staging):
+        if UNIQUE.fullmatch(folder.name):
+            yield _leftover("staging", folder, supervised)
+        elif folder.name.startswith("damaged-"):
+            yield _leftover("damaged", folder)
+    if home.supervisor_log.is_file() and home.supervisor_log.stat().st_size:
+        yield _leftover("log", home.supervisor_log, supervised)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, of which a run may have made parts unwritable. Links are not followed.
+
+    Raises OSError for what cannot be removed; what another has removed meanwhile is no error.
+    """
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    for parent, folders, _ in os.walk(path):
+        for name in folders:
+            place = os.path.join(parent, name)
+            if not os.path.islink(place):
+                with suppress(OSError):
+                    os.chmod(place, 0o700)
+    shutil.rmtree(path, onerror=_refuse_all_but_absence)
+
+
+def _refuse_all_but_absence(function: object, path: str, reason: tuple[object, BaseException, object]) -> None:
+    if not isinstance(reason[1], FileNotFoundError):
+        raise reason[1]
+
+
+def disk_bytes(path: Path) -> int:
+    """What `path` and all below it take on disk, links not followed."""
+    total = 0
+    with suppress(OSError):
+        total = path.lstat().st_blocks * 512
+    for parent, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            with suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+    return total
+
+
+def _leftover(kind: str, path: Path, held: bool = False, job: Job | None = None) -> Leftover:
+    changed_at = 0.0
+    with suppress(OSError):
+        changed_at = path.lstat().st_mtime
+    return Leftover(kind, path, disk_bytes(path), changed_at, job, held)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """The folders in a folder, job 2 before job 10."""
+    try:
+        found = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        return sorted(found, key=lambda path: (len(path.name), path.name))
+    except OSError:
+        return []

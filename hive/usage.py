@@ -1,0 +1,90 @@
+"""What this machine and the processes of a run use, read from /proc."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from hive.model import MachineUse
+from hive.runners.identity import read
+from hive.runners.isolation.tree import descendants
+from hive.runners.shim import tree_memory_bytes
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class CpuMeter:
+    """The share of CPU time between two looks, in percent of one core."""
+
+    def __init__(self, used_s: float = 0.0, age_s: float = 0.0) -> None:
+        """used_s: what was used in the first `age_s` seconds: the first look then tells the mean since the start."""
+        self.used_s, self.at = used_s, time.monotonic() - age_s
+
+    def percent(self, used_s: float) -> float:
+        """used_s: CPU seconds since the start."""
+        now = time.monotonic()
+        share = (used_s - self.used_s) / max(now - self.at, 0.001)
+        self.used_s, self.at = used_s, now
+        return max(0.0, 100 * share)  # a process that nobody waited for takes its time with it
+
+
+def machine_busy_s() -> float:
+    """CPU seconds that all cores together have worked since boot."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, read("/proc/stat").split(maxsplit=9)[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
+
+
+def machine_use(home: Path) -> MachineUse:
+    """home: a folder, there or not, on the file system in question."""
+    memory = {name: int(value.split()[0]) << 10 for name, value in _fields("/proc/meminfo") if value.endswith("kB")}
+    disk = shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists()))
+    total = memory.get("MemTotal", 0)
+    return MachineUse(
+        cores=os.cpu_count() or 1,
+        cpu_percent=None,
+        load=os.getloadavg(),
+        memory_bytes=total,
+        memory_used_bytes=total - memory.get("MemAvailable", total),
+        disk_bytes=disk.total,
+        disk_free_bytes=disk.free,
+        gpu=gpu(),
+    )
+
+
+def gpu() -> str:
+    """What the NVIDIA driver calls its first card, "" without one. (Asking nvidia-smi takes a second.)"""
+    if not os.path.exists("/dev/nvidia0"):
+        return ""
+    for folder in sorted(Path("/proc/driver/nvidia/gpus").glob("*")):
+        if model := dict(_fields(folder / "information")).get("Model"):
+            return model
+    return "NVIDIA"
+
+
+def tree_cpu_s(pid: int) -> float:
+    """CPU seconds of a process and all below it, those that have ended and were waited for included."""
+    return sum(sum(map(int, _stat(each)[11:15])) for each in (pid, *descendants(pid))) / TICKS_PER_S
+
+
+def tree_bytes(pid: int) -> int:
+    """Memory of the processes below `pid`."""
+    return tree_memory_bytes(descendants(pid))
+
+
+def age_s(pid: int) -> float:
+    """Seconds since a live process started; 0 if it is gone."""
+    fields = _stat(pid)
+    return float(read("/proc/uptime").split()[0]) - int(fields[19]) / TICKS_PER_S if fields else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on, none for a process that is gone."""
+    return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _fields(path: Path | str) -> list[tuple[str, str]]:
+    """The lines `name: value` of a file."""
+    pairs = (line.partition(":") for line in read(path).splitlines())
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
