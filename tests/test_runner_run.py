@@ -75,7 +75,8 @@ def test_predict_writes_its_output_and_summary(tmp_path: Path, name: str, expect
     (tmp_path / "numbers.txt").write_text("1\n2.5\n")
     job = RunnerJob.make(
         tmp_path / "job", Path(__file__).parent / "recipes" / name, "predict",
-        artifact=str(model), inputs=[str(tmp_path / "numbers.txt")], output="result.txt", options={"factor": 2.0, "negate": False},
+        artifact=str(model), inputs=[str(tmp_path / "numbers.txt")], output="result.txt",
+        options={"factor": 2.0, "negate": False},
     )  # fmt: skip
     result = job.run()
     assert (job.folder / "out" / "result.txt").read_text() == expected
