@@ -10,7 +10,6 @@ SMALL = {
     "startup.py": ("--rounds", "15", "--history", "100000"),
     "runner_start.py": ("--rounds", "10"),
     "trivial_build.py": ("--rounds", "10", "--jobs", "20"),
-    "runner_start.py": ("--rounds", "15"),
     "container_start.py": ("--rounds", "9"),
     "queue_throughput.py": ("--rounds", "3", "--jobs", "200"),
     "training_overhead.py": ("--rounds", "2", "--steps", "4000"),

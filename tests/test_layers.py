@@ -20,7 +20,7 @@ ROWS = (
     "recipe index lockfile environments",
     "resolve gates plan",
     "queue store installed",
-    "runners.identity runners.detach runners.base runners.runlog runners.bounds",
+    "runners.identity runners.base runners.attempt runners.runlog runners.bounds",
     "runners.isolation.kernel runners.isolation.tree runners.isolation.reaper",
     "runners.isolation.seccomp runners.isolation.landlock runners.isolation.idmap runners.isolation.cgroup",
     "runners.isolation.spawn runners.isolation.level runners.isolation.bubblewrap runners.isolation.direct",

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import stat
-import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,9 +19,9 @@ from hive_runner.frozen import asdict
 
 from hive import locks
 from hive.environments import RunnerEnvironment, Say
-from hive.errors import HiveError, NoCapacity, RequestError
+from hive.errors import NoCapacity, RequestError
 from hive.model import Isolation
-from hive.runners import identity
+from hive.runners import attempt, identity
 from hive.runners.base import EXIT_FILE, HANDLE_FILE, LOCK_FILE, Ending, Mount, Order, work_mount
 from hive.runners.containers.engine import Engine, connect, examine
 
@@ -105,34 +104,15 @@ class DockerRunner:
         return mount.target
 
     def start(self, order: Order) -> str:
-        """Fork the keeper, which creates the container. The attempt's lock is taken before, so a second start fails."""
-        lock = locks.take(order.folder / LOCK_FILE)
-        if lock is None:
-            raise HiveError(f"{order.folder} is being run already")
-        try:
-            (order.folder / "scratch").mkdir(exist_ok=True)
-            (order.folder / HANDLE_FILE).touch()
-            specification = self.specification(order)
-            return self._fork(order.folder, specification, lock, os.getpid() if order.dies_with_caller else None)
-        finally:
-            os.close(lock)
+        """Fork the keeper, which creates the container."""
+        caller = os.getpid() if order.dies_with_caller else None
+        return attempt.begin(order.folder, lambda: self._keep(order.folder, self.specification(order), caller))
 
-    def _fork(self, folder: Path, specification: dict[str, Any] | None, lock: int, caller: int | None) -> str:
-        """The handle of a new keeper. It writes it down itself: its parent may die before it could."""
+    @staticmethod
+    def _keep(folder: Path, specification: dict[str, Any] | None, caller: int | None) -> attempt.Keep:
         from hive.runners.containers import keeper
 
-        sys.stdout.flush()
-        sys.stderr.flush()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the keeper can answer to it
-        try:
-            pid = os.fork()
-            if pid == 0:
-                identity.write(folder / HANDLE_FILE, os.getpid())
-                keeper.keep(container_name(folder), specification, folder, lock, caller)
-            identity.write(folder / HANDLE_FILE, pid)  # both do: the parent may die first, or the child be slow
-            return identity.handle_of(pid)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return lambda lock: keeper.keep(container_name(folder), specification, folder, lock, caller)
 
     def specification(self, order: Order) -> dict[str, Any]:
         """What the engine is to create: see Docker's API, POST /containers/create."""
@@ -211,7 +191,7 @@ class DockerRunner:
         if lock is None:
             return True
         try:
-            self._fork(folder, None, lock, None)
+            attempt.fork(folder, lock, self._keep(folder, None, None))
             return True
         finally:
             os.close(lock)

@@ -15,7 +15,7 @@ from hive_runner.frozen import replace
 from hive import locks
 from hive.errors import HiveError
 from hive.model import Isolation
-from hive.runners import identity, shim
+from hive.runners import attempt, identity, shim
 from hive.runners.base import HANDLE_FILE, LOCK_FILE, Ending, Mount, Order, work_mount
 from hive.runners.isolation import levels
 from hive.runners.isolation.level import Level, Payload
@@ -77,33 +77,15 @@ class ProcessRunner:
         return self._level.place(mount)
 
     def start(self, order: Order) -> str:
-        """Fork the shim. The attempt's lock is taken before the fork, so a second start of it fails."""
-        lock = locks.take(order.folder / LOCK_FILE)
-        if lock is None:
-            raise HiveError(f"{order.folder} is being run already")
-        try:
-            (order.folder / "scratch").mkdir(exist_ok=True)
-            (order.folder / HANDLE_FILE).touch()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            return identity.handle_of(self._fork(order, lock))
-        finally:
-            os.close(lock)
-
-    def _fork(self, order: Order, lock: int) -> int:
-        """The shim's pid. It writes its own handle: its parent may die before it could."""
+        """Fork the shim, which starts the program."""
         caller = os.getpid() if order.dies_with_caller else None
-        launch = self._launch(order)
         writable = [mount.source for mount in order.mounts if mount.writable]
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until the shim can answer to it
-        try:
-            pid = os.fork()
-            if pid == 0:
-                identity.write(order.folder / HANDLE_FILE, os.getpid())
-                shim.run(launch, writable, order.limits, lock, caller)
-            return pid
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+        def prepare() -> attempt.Keep:
+            launch = self._launch(order)
+            return lambda lock: shim.run(launch, writable, order.limits, lock, caller)
+
+        return attempt.begin(order.folder, prepare)
 
     def _launch(self, order: Order) -> Launch:
         """How the order's program is started at this level."""

@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from hive.model import Limits
 from hive.runners import bounds
+from hive.runners.attempt import detach
 from hive.runners.base import Ending
 from hive.runners.bounds import Bounds
-from hive.runners.detach import detach
 from hive.runners.isolation.cgroup import OWN_PROCESSES, Group, sweep
 from hive.runners.isolation.spawn import Launch, spawn
 from hive.runners.isolation.tree import descendants, end_all_below, stop_forking

@@ -24,10 +24,10 @@ from hive_runner.contract import RunResult
 from hive.errors import NoCapacity
 from hive.model import Limits
 from hive.runners import bounds
+from hive.runners.attempt import detach
 from hive.runners.base import EXIT_FILE, Ending, open_plain
 from hive.runners.bounds import Bounds
 from hive.runners.containers.engine import connect, reason
-from hive.runners.detach import detach
 from hive.runners.runlog import Log
 
 if TYPE_CHECKING:
