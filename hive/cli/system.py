@@ -38,6 +38,8 @@ def init(names: tuple[str, ...], base_image: str | None, rebuild: bool, as_json:
             say("runs use the embedded sandbox, which needs no image and no engine:")
         for name, image in images:
             say(f"{name}: {image.tag} ({short(image.id)}, Python {image.python}, {size(image.size_bytes)})")
+        if images and base_image:
+            say(f"to keep that base: base_image = {base_image!r} in {hive.home.root}/config.toml, or HIVE_BASE_IMAGE")
         click.echo(isolation_table((b.name, b.isolation) for b in backends if b.isolation))
     if not any(backend.isolation and backend.isolation.isolates for backend in backends):
         why = "; ".join(backend.unavailable or str(backend.isolation) for backend in backends)
