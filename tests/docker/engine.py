@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +58,15 @@ def require_engine() -> str:
         if IN_CI:
             pytest.fail(str(reason))
         pytest.skip(str(reason))
+
+
+@contextmanager
+def in_use(alone: bool = False) -> Iterator[str]:
+    """The engine for one test; alone: for one that restarts it, while no other process's test uses it."""
+    host = require_engine()
+    with open(Path(tempfile.gettempdir(), "hive-test-engine-in-use"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield host
 
 
 def answers(host: str) -> bool:

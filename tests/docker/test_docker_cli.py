@@ -7,19 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine import require_engine
+from engine import in_use
 from hive_cli import HiveCli, kill, until
-
-pytestmark = pytest.mark.xdist_group("docker")
 
 
 @pytest.fixture
 def hive(hive: HiveCli) -> Iterator[HiveCli]:
-    hive.environment |= {"DOCKER_HOST": require_engine(), "HIVE_RUNNER": "auto"}
     hive.deadline_s = 600  # the first builds the image
-    yield hive
-    for container in containers(hive):
-        os.system(f"docker -H {hive.environment['DOCKER_HOST']} rm -f {container} >/dev/null 2>&1")
+    with in_use() as host:
+        hive.environment |= {"DOCKER_HOST": host, "HIVE_RUNNER": "auto"}
+        yield hive
+        for container in containers(hive):
+            os.system(f"docker -H {host} rm -f {container} >/dev/null 2>&1")
 
 
 def containers(hive: HiveCli) -> list[str]:

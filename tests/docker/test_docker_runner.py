@@ -17,7 +17,7 @@ import pytest
 
 pytest.register_assert_rewrite("runner_contract", "hostile", "hostile_canaries")
 
-from engine import SCRIPT, is_private, require_engine  # noqa: E402
+from engine import SCRIPT, in_use, is_private  # noqa: E402
 from hive_cli import holders, kill, until  # noqa: E402
 from hive_runner.contract import RunResult  # noqa: E402
 from hostile import HostileContract  # noqa: E402
@@ -30,13 +30,12 @@ from hive.runners.docker import LOCK_FILE, DockerRunner, container_name  # noqa:
 
 __all__ = ["looks_often"]
 
-# One after the other, on one worker: a test restarts the engine.
-pytestmark = pytest.mark.xdist_group("docker")
-
 
 @pytest.fixture(autouse=True)
-def at_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", require_engine())
+def at_the_engine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    with in_use(alone=request.node.get_closest_marker("alone") is not None) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -218,6 +217,7 @@ def test_what_killed_keepers_left_is_swept_by_the_next_run(backend: Backend) -> 
         container(backend, order)
 
 
+@pytest.mark.alone
 def test_the_engine_is_restarted_under_a_run(backend: Backend) -> None:
     """Its containers end with it; that is nobody's fault, and the run may checkpoint first."""
     if not is_private():
