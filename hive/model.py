@@ -151,7 +151,7 @@ ASPECTS = ("files", "network", "home", "processes", "memory", "cpu")
 class Isolation:
     """What really stands between a run and the machine: each aspect "yes", "watched" or "no"."""
 
-    level: str  # "bwrap+uid", "bwrap", "none", "docker", ...
+    level: str  # "docker", "cgroup+bwrap", "bwrap", "none", ...
     files: str
     network: str
     home: str

@@ -21,6 +21,15 @@ def pid_of(handle: str) -> int:
     return int(pid) if start_ticks(int(pid)) == ticks else 0
 
 
+def descriptor_of(handle: str) -> int | None:
+    """A descriptor that becomes readable when the process that a handle names ends; None if it is gone."""
+    pid = pid_of(handle)
+    try:
+        return os.pidfd_open(pid) if pid else None
+    except OSError:
+        return None
+
+
 def start_ticks(pid: int) -> str:
     """When a live process started, in clock ticks since boot; "" for one that is gone or waits for its parent."""
     # The name, in brackets, may hold anything: count from behind it.
