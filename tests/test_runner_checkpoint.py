@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def test_none_at_the_beginning(folder: Path) -> None:
 def test_the_newest_comes_back_and_two_are_kept(folder: Path) -> None:
     checkpoints = Checkpoints(folder, "k")
     for step in (10, 20, 5):  # the last began a second phase: order is that of saving, not of steps
-        checkpoints.save(step, {"step": step})
+        checkpoints.save(step, lambda step=step: {"step": step})
     assert newest(folder) == (5, {"step": 5})
     assert [name.split("-")[1] for name in files(folder)] == ["step20", "step5"]
 
@@ -53,28 +55,28 @@ def test_the_newest_comes_back_and_two_are_kept(folder: Path) -> None:
 def test_a_damaged_one_falls_back_and_no_longer_counts(folder: Path, damage: str) -> None:
     checkpoints = Checkpoints(folder, "k")
     for step in (1, 2):
-        checkpoints.save(step, {"step": step})
+        checkpoints.save(step, lambda step=step: {"step": step})
     path = folder / files(folder)[-1]
     content = path.read_bytes()
     middle = len(content) // 2
     damaged = {"flip": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :], "empty": b""}
     path.write_bytes(damaged.get(damage, content[:middle]))
     assert newest(folder) == (1, {"step": 1})
-    Checkpoints(folder, "k").save(3, {"step": 3})
+    Checkpoints(folder, "k").save(3, lambda: {"step": 3})
     assert [name.split("-")[1] for name in files(folder)] == ["step1", "step3"]
 
 
 def test_both_damaged_begins_anew(folder: Path) -> None:
     checkpoints = Checkpoints(folder, "k")
     for step in (1, 2):
-        checkpoints.save(step, {})
+        checkpoints.save(step, lambda: {})
     for path in folder.iterdir():
         path.write_bytes(b"x")
     assert newest(folder) is None
 
 
 def test_one_of_another_build_is_not_resumed(folder: Path) -> None:
-    Checkpoints(folder, "lr=0.1").save(1, {})
+    Checkpoints(folder, "lr=0.1").save(1, lambda: {})
     assert newest(folder, "lr=0.2") is None
     assert newest(folder, "lr=0.1") == (1, {})
 
@@ -87,14 +89,14 @@ def test_a_torn_write_is_swept(folder: Path) -> None:
 
 def test_a_failed_write_leaves_nothing_and_keeps_the_one_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = Checkpoints(folder, "k")
-    checkpoints.save(1, {})
+    checkpoints.save(1, lambda: {})
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(2, {})
+        checkpoints.save(2, lambda: {})
     assert [name.split("-")[1] for name in files(folder)] == ["step1"]
 
 
@@ -104,7 +106,7 @@ def test_the_next_is_due_after_five_seconds_and_fifty_times_the_cost(folder: Pat
     assert not checkpoints.due()
     clock.now += 5.0
     assert checkpoints.due()
-    checkpoints.save(1, {})  # costs nothing by this clock
+    checkpoints.save(1, lambda: {})  # costs nothing by this clock
     clock.now += 4.9
     assert not checkpoints.due()
     checkpoints.cost_s = 1.0
@@ -112,6 +114,44 @@ def test_the_next_is_due_after_five_seconds_and_fifty_times_the_cost(folder: Pat
     assert not checkpoints.due()
     clock.now += 0.2
     assert checkpoints.due()
+
+
+def test_a_slow_disk_takes_two_percent_of_the_time_however_often_it_is_asked(folder: Path) -> None:
+    """Steps of 0.1 s, a state that takes a second to collect: the first falls after 5 s, the others 50 s apart."""
+    clock, saved_at = Clock(), list[float]()
+    checkpoints = Checkpoints(folder, "k", clock=clock)
+
+    def state() -> dict[str, Any]:
+        clock.now += 1.0
+        return {}
+
+    for step in range(6000):
+        clock.now += 0.1
+        if checkpoints.due():
+            saved_at.append(clock.now)
+            checkpoints.save(step, state)
+    assert saved_at[0] == pytest.approx(105.0, abs=0.2)
+    assert len(saved_at) == 12  # of 601 s and more
+    assert all(later - sooner >= 50 for sooner, later in pairwise(saved_at))
+
+
+def test_a_real_save_is_followed_by_fifty_times_its_cost(folder: Path) -> None:
+    checkpoints = Checkpoints(folder, "k", interval_s=0.01)
+    cost_s, began = 0.0, time.monotonic()
+    for step in range(3):
+        while not checkpoints.due():
+            time.sleep(0.001)
+        assert cost_s <= 0.02 * (time.monotonic() - began)
+        checkpoints.save(step, lambda: {"weights": os.urandom(2_000_000)})
+        cost_s += checkpoints.cost_s
+    assert cost_s > 0
+
+
+def test_however_slow_the_disk_half_an_hour_is_the_most_that_a_kill_costs(folder: Path) -> None:
+    checkpoints = Checkpoints(folder, "k")
+    checkpoints.cost_s = 3600.0
+    assert checkpoints.wait_s == 1800.0
+    assert Checkpoints(folder, "k", interval_s=7200.0).wait_s == 7200.0, "whoever asks for longer gets it"
 
 
 def test_global_generators_go_on_where_they_were(folder: Path) -> None:
@@ -122,7 +162,7 @@ def test_global_generators_go_on_where_they_were(folder: Path) -> None:
         return [random.random(), float(numpy.random.rand()), float(torch.rand(1))]
 
     draw()
-    Checkpoints(folder, "k").save(1, {})
+    Checkpoints(folder, "k").save(1, lambda: {})
     expected = draw()
     draw()
     newest(folder)
@@ -138,7 +178,7 @@ def test_tensors_arrays_and_plain_values_come_back(folder: Path) -> None:
         "generator": numpy.random.Generator(numpy.random.Philox(3)).bit_generator.state,
         "plain": (1, 2.5, None, b"\xff", "é", [2**100], {"nested": True}),
     }
-    Checkpoints(folder, "k").save(1, state)
+    Checkpoints(folder, "k").save(1, lambda: state)
     _, found = newest(folder)
     assert torch.equal(found["tensor"], state["tensor"])
     assert found["array"].dtype == numpy.float32
@@ -149,7 +189,7 @@ def test_tensors_arrays_and_plain_values_come_back(folder: Path) -> None:
 
 def test_a_state_that_holds_code_is_refused_when_it_is_saved(folder: Path) -> None:
     with pytest.raises(RunnerError) as caught:
-        Checkpoints(folder, "k").save(1, {"hook": print})
+        Checkpoints(folder, "k").save(1, lambda: {"hook": print})
     assert "must not hold" in caught.value.why
     assert files(folder) == []
 

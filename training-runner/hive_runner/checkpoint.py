@@ -19,7 +19,9 @@ from hive_runner.determinism import rng_state, set_rng_state
 from hive_runner.errors import RunnerError
 
 KEPT = 2
-TIME_SHARE = 50  # the next checkpoint comes no sooner than 50 times the cost of the last: at most 2 % of the time
+TIME_SHARE = 0.02  # of the time of a run, at most, goes into checkpoints
+INTERVAL_S = 5.0  # between two checkpoints at least: a cheap one costs nothing, and more often helps nobody
+LONGEST_INTERVAL_S = 1800.0  # what a kill may cost at most, however slow the disk is
 
 _NAME = re.compile(r"(\d{8})-step(\d+)-([0-9a-f]{64})\.ckpt")
 
@@ -49,7 +51,7 @@ class Checkpoints:
         self,
         folder: Path,
         key: str,
-        interval_s: float = 5.0,
+        interval_s: float = INTERVAL_S,
         log: Callable[[str], None] = print,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,21 +60,28 @@ class Checkpoints:
         self.interval_s = interval_s  # 0: at every chance, for crash tests
         self.log = log
         self.clock = clock
-        self.cost_s = 0.0
+        self.cost_s = 0.0  # of the last one: collecting the state, writing it, waiting for the disk
         self._last = clock()
         self._read_back = False
         folder.mkdir(parents=True, exist_ok=True)
         for left_over in folder.glob(".*.tmp"):
             left_over.unlink(missing_ok=True)
 
+    @property
+    def wait_s(self) -> float:
+        """From the last checkpoint to the next: so long that what the last one cost is TIME_SHARE of it."""
+        if self.interval_s <= 0:
+            return 0.0
+        return max(self.interval_s, min(self.cost_s / TIME_SHARE, LONGEST_INTERVAL_S))
+
     def due(self) -> bool:
         """Enough time has passed. Time decides, so a result must never depend on where a checkpoint fell."""
-        wait_s = max(self.interval_s, TIME_SHARE * self.cost_s) if self.interval_s > 0 else 0.0
-        return self.clock() - self._last >= wait_s
+        return self.clock() - self._last >= self.wait_s
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
+    def save(self, step: int, make_state: Callable[[], dict[str, Any]]) -> Path:
         """Write one durably, then drop all but the newest two. The first of a run is read back, to fail early."""
         started = self.clock()
+        state = make_state()
         files = self._files()
         number = int(files[0].name[:8]) + 1 if files else 1
         temporary = self.folder / f".{number:08d}.tmp"

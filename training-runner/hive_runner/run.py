@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hive_runner.checkpoint import Checkpoints
 
 PROGRESS_INTERVAL_S = 0.5  # of what is written; the recipe may call progress() at every step
-CHECKPOINT_INTERVAL_S = 5.0  # HIVE_CHECKPOINT_S overrides it; 0: at every chance, for crash tests
 
 
 class Settings(SimpleNamespace):
@@ -134,7 +133,7 @@ class Run:
         checkpoints = self._checkpoint_folder()
         if not (self.should_stop or checkpoints.due()):
             return
-        checkpoints.save(int(step), state())
+        checkpoints.save(int(step), state)
         self._emit("checkpoint", step=int(step), total=self._total)
         if self.should_stop:
             raise Stopped(f"stopped at step {step}", why="asked to stop; a checkpoint is saved", hint="start it again")
@@ -165,9 +164,10 @@ class Run:
 
     def _checkpoint_folder(self) -> Checkpoints:
         if self._checkpoints is None:
-            from hive_runner.checkpoint import Checkpoints
+            from hive_runner.checkpoint import INTERVAL_S, Checkpoints
 
-            interval_s = float(os.environ.get("HIVE_CHECKPOINT_S", CHECKPOINT_INTERVAL_S))
+            # HIVE_CHECKPOINT_S overrides the shortest interval; 0: at every chance, for crash tests
+            interval_s = float(os.environ.get("HIVE_CHECKPOINT_S", INTERVAL_S))
             self._checkpoints = Checkpoints(Path(self._spec.checkpoints), self._key(), interval_s, log=self.log)
         return self._checkpoints
 
