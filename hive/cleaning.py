@@ -22,6 +22,7 @@ from hive.runners.base import LOCK_FILE
 
 # Of what is named in no database: so young it may just be in the making.
 SETTLED_S = 600.0
+KEY = re.compile(r"[a-f0-9]{64}")
 UNIQUE = re.compile(r"[a-f0-9]{32}")
 
 
@@ -29,7 +30,8 @@ UNIQUE = re.compile(r"[a-f0-9]{32}")
 class Leftover:
     """Something in HIVE_HOME that may be of no more use."""
 
-    kind: str  # "job" | "lost job" | "half removed" | "run" | "snapshot stage" | "staging" | "damaged" | "log"
+    kind: str  # "job" | "checkpoints" | "lost job" | "lost checkpoints" | "half removed" | "run" | "snapshot stage"
+    # | "staging" | "damaged" | "log"
     path: Path
     size_bytes: int  # on disk
     changed_at: float  # seconds since the epoch
@@ -39,15 +41,17 @@ class Leftover:
     @property
     def label(self) -> str:
         if self.job:
-            return f"job {self.job.id} ({self.job.name})"
+            return f"{'checkpoints of ' * (self.kind == 'checkpoints')}job {self.job.id} ({self.job.name})"
         return f"{self.kind} {self.path.name[:16]}"
 
     @property
     def why(self) -> str:
         if self.job:
-            return f"{self.job.state}: its logs and checkpoints"
+            saved = "another try would go on from there" if self.kind == "checkpoints" else "its logs"
+            return f"{self.job.state}: {saved}"
         return {
             "lost job": "in no database",
+            "lost checkpoints": "in no database",
             "half removed": "the command was killed",
             "run": "the command was killed",
             "snapshot stage": "the command was killed",
@@ -61,7 +65,7 @@ def may_go(found: Leftover, older_than_s: float, now: float) -> bool:
     """Whether nobody needs it. older_than_s: how long a person may want to look at it. now: seconds since the epoch."""
     if found.held:
         return False
-    if found.kind == "job":
+    if found.kind in ("job", "checkpoints"):
         job = found.job
         return job is not None and job.state.is_over and now - (job.finished_at or now) >= older_than_s
     if found.kind in ("log", "damaged"):
@@ -69,14 +73,23 @@ def may_go(found: Leftover, older_than_s: float, now: float) -> bool:
     return now - found.changed_at >= SETTLED_S
 
 
-def survey(home: Home, jobs: Callable[[int], Job | None]) -> Iterator[Leftover]:
-    """Everything that may be of no more use, with what `may_go` wants to know. jobs: id -> job, None if unknown."""
+def survey(home: Home, jobs: Callable[[int], Job | None], builds: Callable[[str], Job | None]) -> Iterator[Leftover]:
+    """Everything that may be of no more use, with what `may_go` wants to know.
+
+    jobs: id -> job, builds: digest of a build key -> its newest job; None if unknown.
+    """
     supervised = locks.is_held(home.supervisor_lock)
     for folder in _entries(home.root / "jobs"):
         if folder.name.isdecimal():
             job = jobs(int(folder.name))  # asked after the folder was seen: a job is recorded before it has one
-            held = any(locks.is_held(lock) for lock in folder.glob(f"*/{LOCK_FILE}"))
-            yield _leftover("job" if job else "lost job", folder, held, job)
+            yield _leftover("job" if job else "lost job", folder, _is_at_work(folder), job)
+        elif UNIQUE.fullmatch(folder.name[1:]):
+            yield _leftover("half removed", folder)
+    for folder in _entries(home.root / "checkpoints"):
+        if KEY.fullmatch(folder.name):
+            job = builds(folder.name)
+            held = job is not None and _is_at_work(home.job(job.id))
+            yield _leftover("checkpoints" if job else "lost checkpoints", folder, held, job)
         elif UNIQUE.fullmatch(folder.name[1:]):
             yield _leftover("half removed", folder)
     for folder in _entries(home.root / "runs"):
@@ -91,6 +104,21 @@ def survey(home: Home, jobs: Callable[[int], Job | None]) -> Iterator[Leftover]:
             yield _leftover("damaged", folder)
     if home.supervisor_log.is_file() and home.supervisor_log.stat().st_size:
         yield _leftover("log", home.supervisor_log, supervised)
+
+
+def _is_at_work(folder: Path) -> bool:
+    """Whether an attempt of the job with this folder is."""
+    return any(locks.is_held(lock) for lock in folder.glob(f"*/{LOCK_FILE}"))
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a folder to where nobody looks for it and `survey` finds it; None if there is none. Raises OSError."""
+    aside = path.with_name(f".{os.urandom(16).hex()}")
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return None
+    return aside
 
 
 def remove(path: Path) -> None:

@@ -25,7 +25,7 @@ def build_order(home: Home, job: Job, runner: Runner, dependencies: dict[str, Pa
     Raises BuildFailed if the recipe's snapshot or the data is gone.
     """
     folder = home.attempt(job.id, job.attempt)
-    checkpoints = home.checkpoints(job.id)
+    checkpoints = home.checkpoints(job.build_key)
     for part in (folder, folder / "out", checkpoints):
         part.mkdir(parents=True, exist_ok=True)
     recipe = Mount(Path(job.work.recipe_path), "/recipe")

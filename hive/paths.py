@@ -14,7 +14,7 @@ from hive.errors import StoreError
 class Home:
     """The one folder that holds all of hive's state.
 
-    hive.db  store/  staging/  recipes/ (snapshots)  jobs/<id>/  environments/  logs/  locks
+    hive.db  store/  staging/  recipes/ (snapshots)  jobs/<id>/  checkpoints/<build key>/  environments/  logs/  locks
     """
 
     root: Path
@@ -54,9 +54,9 @@ class Home:
         """The runner contract's folder of one attempt."""
         return self.job(job_id) / str(attempt)
 
-    def checkpoints(self, job_id: int) -> Path:
-        """Shared by all attempts of a job."""
-        return self.job(job_id) / "checkpoints"
+    def checkpoints(self, build_key: str) -> Path:
+        """Shared by all attempts of all jobs of one build: it ends with the same bytes, whoever began it."""
+        return self.root / "checkpoints" / build_key.removeprefix("sha256:")
 
     def create(self) -> None:
         """Make the folder and its fixed parts. Raises StoreError when that is not allowed or there is no room."""

@@ -285,6 +285,17 @@ def given_up(db: Database, limit: int = 100) -> list[Job]:
     return [job_of(row) for row in db.all("jobs.given_up", limit=limit)]
 
 
+def given_up_builds(db: Database, build_key: str) -> list[Job]:
+    """The cancelled jobs of one build that had begun."""
+    return [job_of(row) for row in db.all("jobs.given_up_builds", build_key=build_key)]
+
+
+def live_build(db: Database, build_key: str) -> Job | None:
+    """The job that waits or works for a build."""
+    row = db.one("jobs.live_by_key", build_key=build_key)
+    return job_of(row) if row else None
+
+
 def waiting(db: Database, limit: int = 1000) -> list[Job]:
     """Those that wait, in the order in which they would be claimed if all fitted; at most `limit`."""
     jobs = [job_of(row) for row in db.all("jobs.waiting", limit=limit)]
@@ -297,6 +308,12 @@ def newest(db: Database, limit: int) -> list[Job]:
 
 def newest_of_name(db: Database, name: str) -> Job | None:
     row = db.one("jobs.newest_of_name", name=name)
+    return job_of(row) if row else None
+
+
+def newest_build(db: Database, digest: str) -> Job | None:
+    """The newest job of a build. digest: its key, with or without sha256:."""
+    row = db.one("jobs.newest_by_key", build_key=f"sha256:{digest.removeprefix('sha256:')}")
     return job_of(row) if row else None
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from hive.model import (
     Artifact,
     Attempt,
     Backend,
+    Build,
     Job,
     JobEvent,
     Package,
@@ -71,6 +72,7 @@ class InstallRequest:
     memory_bytes: int | None = None
     wall_s: float | None = None
     allow_unsandboxed: bool = False
+    from_scratch: bool = False
 
 
 @frozen
@@ -226,6 +228,9 @@ class Hive:
             step = step_of(self._limited(recipe, request), build, choices, self._machine(), stored)
             mounts = tuple(str(path) for path in environment.paths)
             expected_s = queue.expected_s(self.db, build) or step.expected_s
+            if step.action == "build" and not request.from_scratch and self._has_checkpoints(build):
+                saved = "an earlier try left checkpoints, it goes on from there (--from-scratch begins anew)"
+                step = replace(step, note="; ".join(filter(None, (step.note, saved))))
             steps.append(
                 replace(
                     step, pins=environment.pins, python=environment.python, mounts=mounts, image=environment.image,
@@ -275,11 +280,34 @@ class Hive:
         ]
         jobs: list[Job] = []
         if builds:
+            if request.from_scratch:
+                self._forget_checkpoints(step.build for step in plan.builds)
             automatic = {step.recipe.name for step in plan.builds} - asked
             jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic)
             if not queue.control(self.db).hold:
                 launch(self.home, self._begin)
         return Ticket(plan, tuple(jobs), tuple(done))
+
+    def _has_checkpoints(self, build: Build) -> bool:
+        folder = self.home.checkpoints(build.key)
+        return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+
+    def _forget_checkpoints(self, builds: Iterable[Build]) -> None:
+        """Remove what earlier tries have saved. Raises RequestError for a build that waits or is at work."""
+        from hive.cleaning import remove, set_aside
+
+        aside = []
+        with self.db.undisturbed():
+            for build in builds:
+                if live := queue.live_build(self.db, build.key):
+                    raise RequestError(
+                        f"{build.name} cannot begin from scratch",
+                        f"it is job {live.id} already, which is {live.state}",
+                        f"hive queue cancel {live.id}",
+                    )
+                aside.append(set_aside(self.home.checkpoints(build.key)))
+        for path in filter(None, aside):
+            remove(path)
 
     def _begin(self) -> None:
         import threading
@@ -437,7 +465,11 @@ class Hive:
             launch(self.home)  # somebody must stop the runner
         return job
 
-    def retry(self, job_id: int) -> Job:
+    def retry(self, job_id: int, from_scratch: bool = False) -> Job:
+        """Queue a job that is over again; it goes on from its last checkpoint, or from scratch. Raises RequestError."""
+        job = queue.get(self.db, job_id)
+        if from_scratch and job.state.is_over:
+            self._forget_checkpoints([job.build])
         job = queue.retry(self.db, job_id)
         self._launch()
         return job
@@ -694,7 +726,8 @@ class Hive:
         from hive.cleaning import may_go, survey
 
         now = time.time()
-        found = [each for each in survey(self.home, self._job_if_known) if may_go(each, older_than_s, now)]
+        known = survey(self.home, self._job_if_known, self._newest_build)
+        found = [each for each in known if may_go(each, older_than_s, now)]
         if dry_run or not found:
             return found
         ours = [each for each in found if each.kind not in SUPERVISORS]
@@ -706,19 +739,22 @@ class Hive:
             return self.job(job_id)
         return None
 
+    def _newest_build(self, digest: str) -> Job | None:
+        return queue.newest_build(self._reading, digest) if self._reading else None
+
     def _clear_away(self, found: Leftover, older_than_s: float, now: float) -> bool:
         """Remove one thing; False if it is needed by now."""
-        from hive.cleaning import may_go, remove
+        from hive.cleaning import may_go, remove, set_aside
 
-        path = found.path
+        path: Path | None = found.path
         try:
             if found.job and self._reading:
-                path = found.path.with_name(f".{os.urandom(16).hex()}")
                 with self._reading.undisturbed():  # between look and rename nobody can ask for another try of it
-                    current = replace(found, job=self.job(found.job.id))
-                    if not may_go(current, older_than_s, now) or not found.path.exists():
-                        return False
-                    os.rename(found.path, path)
+                    of_build = found.kind == "checkpoints"
+                    job = self._newest_build(found.job.build_key) if of_build else self.job(found.job.id)
+                    path = set_aside(found.path) if may_go(replace(found, job=job), older_than_s, now) else None
+            if path is None:
+                return False
             remove(path)
         except OSError as error:
             raise StoreError(f"cannot remove {path}", error.strerror or str(error), "check its permissions") from error

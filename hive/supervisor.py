@@ -155,8 +155,7 @@ class Supervisor:
             runner = self.choose(job.work.runner)
             isolation = runner.isolation()
             refuse_untrusted(job.name, job.work.trusted, isolation)
-            for earlier in range(1, job.attempt):
-                self._end_runner(job, earlier, 0)  # cancelled and tried again at once: one at a time may checkpoint
+            self._end_earlier_runners(job)
             order = orders.build_order(self.home, job, runner, self._dependencies(job))
             handle = runner.start(order)
         except (HiveError, OSError) as error:
@@ -166,6 +165,13 @@ class Supervisor:
         self.say(f"job {job.id} attempt {job.attempt}: {job.name} {job.version} started by {runner.name}, {handle}")
         queue.record_start(self.db, job, runner.name, str(isolation), handle)
         self._watch(job, runner, handle, order.folder)
+
+    def _end_earlier_runners(self, job: Job) -> None:
+        """Of what was cancelled and asked for again at once: one at a time may write checkpoints."""
+        for attempt in range(1, job.attempt):
+            self._end_runner(job, attempt, 0)
+        for given_up in queue.given_up_builds(self.db, job.build_key):
+            self._end_runner(given_up, given_up.attempt, 0)
 
     def _end_runner(self, job: Job, attempt: int, grace_s: float) -> None:
         """Stop the runner of an attempt that was given up, if it lives; without grace, see it gone."""
@@ -244,10 +250,13 @@ class Supervisor:
     def _tidy(self, job: Job, done: Job | None) -> None:
         """The log and the result stay; what was copied or is of no more use goes."""
         orders.clear(self.home.attempt(job.id, job.attempt))
+        saved = self.home.checkpoints(job.build_key)
+        with suppress(OSError):
+            saved.rmdir()  # nothing was saved
         if done is not None and done.state is JobState.SUCCEEDED:
             import shutil
 
-            shutil.rmtree(self.home.checkpoints(job.id), ignore_errors=True)
+            shutil.rmtree(saved, ignore_errors=True)
 
 
 def failure_of(error: Exception) -> Failure:

@@ -57,15 +57,27 @@ def test_what_a_live_job_may_need_stays_however_old_it_is(state: str, older_than
 
 
 @pytest.mark.parametrize(
-    "kind", ["job", "lost job", "half removed", "run", "snapshot stage", "staging", "damaged", "log"]
+    "kind",
+    [
+        "job",
+        "checkpoints",
+        "lost checkpoints",
+        "lost job",
+        "half removed",
+        "run",
+        "snapshot stage",
+        "staging",
+        "damaged",
+        "log",
+    ],
 )
 def test_what_somebody_holds_stays(kind: str) -> None:
-    over = job("cancelled", 20 * WEEK_S) if kind == "job" else None
+    over = job("cancelled", 20 * WEEK_S) if kind in ("job", "checkpoints") else None
     assert may_go(leftover(kind, 20 * WEEK_S, of=over), 0.0, NOW)
     assert not may_go(leftover(kind, 20 * WEEK_S, held=True, of=over), 0.0, NOW)
 
 
-@pytest.mark.parametrize("kind", ["lost job", "half removed", "run", "snapshot stage", "staging"])
+@pytest.mark.parametrize("kind", ["lost job", "lost checkpoints", "half removed", "run", "snapshot stage", "staging"])
 def test_what_killed_commands_left_goes_as_soon_as_it_cannot_be_in_the_making(kind: str) -> None:
     assert may_go(leftover(kind, SETTLED_S), WEEK_S, NOW)
     assert not may_go(leftover(kind, SETTLED_S - 1), 0.0, NOW)
@@ -138,6 +150,34 @@ def test_job_that_is_asked_for_again_after_the_look_keeps_its_folder(hive: Hive,
     assert (home.job(failed.id) / "checkpoints" / "1.pt").exists()
 
 
+def test_checkpoints_go_with_the_newest_job_of_their_build(hive: Hive, home: Home, db: Database) -> None:
+    first = ended(db, "model", Event.CANCEL)
+    saved = filled(home.checkpoints(first.build_key), 9 * WEEK_S)
+    assert hive.clean(WEEK_S) == [], "it was cancelled just now"
+    again = claimed(db, "model")
+    assert again.id != first.id and again.build_key == first.build_key
+    assert hive.clean(0.0) == [], "another job goes on from them"
+    queue.apply(db, again, Event.CANCEL, failure=Failure("cancelled", "no"))
+    filled(home.job(again.id))
+    lock = locks.take(home.attempt(again.id, 1) / "attempt.lock")
+    assert lock is not None and hive.clean(0.0) == [], "its runner saves one more before it ends"
+    os.close(lock)
+    removed = {each.kind: each for each in hive.clean(0.0)}
+    assert removed["checkpoints"].path == saved and not saved.exists()
+    assert removed["checkpoints"].label == "checkpoints of job 2 (model)"
+    assert "another try would go on from there" in removed["checkpoints"].why
+
+
+def test_checkpoints_of_a_build_that_is_asked_for_again_after_the_look_stay(
+    hive: Hive, home: Home, db: Database
+) -> None:
+    saved = filled(home.checkpoints(ended(db, "model", Event.FAIL).build_key))
+    [seen] = hive.clean(0.0, dry_run=True)
+    enqueue(db, "model")
+    assert not hive._clear_away(seen, 0.0, time.time())
+    assert (saved / "1" / "log.txt").exists()
+
+
 def test_what_killed_commands_left(hive: Hive, home: Home, db: Database) -> None:
     old, young = 2 * SETTLED_S, 0.0
     places = {"run": home.root / "runs", "snapshot stage": home.snapshots, "staging": home.staging}
@@ -154,9 +194,18 @@ def test_what_killed_commands_left(hive: Hive, home: Home, db: Database) -> None
     ]
     lost = filled(home.job(77), old)
     half = filled(home.root / "jobs" / f".{HEX}", old)
+    half_forgotten = filled(home.root / "checkpoints" / f".{HEX}", old)
+    unknown = filled(home.root / "checkpoints" / ("b" * 64), old)
     damaged = filled(home.staging / f"damaged-{HEX}", 9 * WEEK_S)
     gone = {each.path for each in hive.clean(WEEK_S)}
-    assert gone == {*(place / names[kind] for kind, place in places.items()), lost, half, damaged}
+    assert gone == {
+        *(place / names[kind] for kind, place in places.items()),
+        lost,
+        half,
+        half_forgotten,
+        unknown,
+        damaged,
+    }
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)
     assert all((place / names[kind].replace("0", "f")).exists() for kind, place in places.items())
@@ -218,5 +267,5 @@ def test_what_cannot_be_removed_is_told(hive: Hive, home: Home, db: Database) ->
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoreError, match="cannot remove"):
         patch.setattr(shutil, "rmtree", refuse)
         hive.clean(0.0)
-    [half] = survey(home, lambda job_id: None)
+    [half] = survey(home, lambda job_id: None, lambda digest: None)
     assert half.kind == "half removed", "the next clean finds it"

@@ -198,15 +198,15 @@ def test_a_full_disk_can_be_cleaned(full_disk: Path, tmp_path: Path) -> None:
     cli = HiveCli(full_disk / "hive", tmp_path)
     cli.paths.create()
     db = Database(cli.paths.database)
-    queue.cancel(db, enqueue(db).id)
+    job = queue.cancel(db, enqueue(db).id)
     db.close()
-    checkpoints = cli.paths.checkpoints(1)
+    checkpoints = cli.paths.checkpoints(job.build_key)
     checkpoints.mkdir(parents=True)
     with open(checkpoints / "1.pt", "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         while True:
             file.write(b"x" * 512)
     [removed] = cli.ok("clean", "--older-than", "0", "--json").json()["removed"]
-    assert removed["kind"] == "job" and not checkpoints.exists()
+    assert removed["kind"] == "checkpoints" and not checkpoints.exists()
 
 
 @as_root

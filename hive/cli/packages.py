@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--memory", metavar="SIZE", help="Memory limit of the build, such as 6GiB.")
 @click.option("--time-limit", metavar="TIME", help="Time limit of the build, such as 90min.")
 @click.option("--rebuild", is_flag=True, help="Build even what is installed or stored already.")
+@click.option("--from-scratch", is_flag=True, help="Begin at the first step, whatever an earlier try has saved.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe even where nothing isolates it.")
 @click.option("--no-wait", is_flag=True, help="Queue the build and return.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
@@ -40,6 +41,7 @@ def install(
     memory: str | None,
     time_limit: str | None,
     rebuild: bool,
+    from_scratch: bool,
     allow_unsandboxed: bool,
     no_wait: bool,
     dry_run: bool,
@@ -68,7 +70,9 @@ def install(
         pinned = pin(data)
     hive = Hive.open()
     choices = Choices(profile, key_values(params, "--param"), seed, pinned, rebuild)
-    request = InstallRequest(names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed)
+    request = InstallRequest(
+        names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch
+    )  # fmt: skip
     tell = (lambda text: None) if quiet or as_json else say
     plan = hive.plan(request, tell)
     for step in plan.steps:

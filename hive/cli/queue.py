@@ -124,13 +124,14 @@ def cancel(job_ids: tuple[int, ...], as_json: bool) -> None:
 
 @queue.command()
 @click.argument("job_ids", type=int, nargs=-1, required=True, shell_complete=complete_job)
+@click.option("--from-scratch", is_flag=True, help="Begin at the first step instead.")
 @json_option
-def retry(job_ids: tuple[int, ...], as_json: bool) -> None:
+def retry(job_ids: tuple[int, ...], from_scratch: bool, as_json: bool) -> None:
     """Try failed or cancelled jobs again, from their last checkpoint."""
     from hive.service import Hive
 
     hive = Hive.open()
-    _report([hive.retry(job_id) for job_id in job_ids], as_json)
+    _report([hive.retry(job_id, from_scratch) for job_id in job_ids], as_json)
 
 
 @queue.command()

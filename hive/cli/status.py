@@ -122,7 +122,8 @@ def monitor() -> None:
 def clean(dry_run: bool, older_than: str, as_json: bool) -> None:
     """Make room: logs and checkpoints of jobs that are over, and what killed commands left half done.
 
-    Only what can be made again goes. Installed models, and whatever a waiting or running job needs, stay; so does the
+    Only what can be made again goes: a build that was cancelled or failed, and is asked for after its checkpoints are
+    gone, begins at its first step. Installed models, and whatever a waiting or running job needs, stay; so does the
     history of the queue.
     """
     from hive.config import parse_duration_s

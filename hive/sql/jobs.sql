@@ -112,6 +112,12 @@ SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
 -- Cancelled after their runner had begun, which may still be at work if no supervisor was there to stop it.
 SELECT * FROM jobs WHERE state = 'cancelled' AND attempt > 0 ORDER BY finished_at DESC LIMIT :limit;
 
+-- name: given_up_builds
+SELECT * FROM jobs WHERE build_key = :build_key AND state = 'cancelled' AND attempt > 0 ORDER BY id;
+
+-- name: newest_by_key
+SELECT * FROM jobs WHERE build_key = :build_key ORDER BY id DESC LIMIT 1;
+
 -- name: waiting
 SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority, id LIMIT :limit;
 

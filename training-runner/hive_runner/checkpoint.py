@@ -41,7 +41,7 @@ _PICKLED_NUMPY = {
 
 
 class Checkpoints:
-    """The checkpoints of one job, over all its attempts.
+    """The checkpoints of one build, over all attempts at it.
 
     `key` names what is being trained: a checkpoint of other parameters is never resumed. The global random generators
     are saved and put back here; whatever else the next step depends on belongs in the recipe's state.

@@ -7,7 +7,7 @@ proof that everything it names is complete. Standard library only: hive imports 
     job folder/
       spec.json        JobSpec
       out/             what becomes the artifact (train) or the user's output (predict, sample)
-      checkpoints/     survives the attempt; the next attempt of the same job finds it
+      checkpoints/     survives the attempt; the next attempt of the same build finds it
       events.jsonl     one RunEvent a line
       log.txt          stdout and stderr of the run
       result.json      RunResult
@@ -88,7 +88,7 @@ class JobSpec:
 class RunEvent:
     """One line of events.jsonl. A progress event is a heartbeat."""
 
-    kind: str  # "phase" | "progress" | "log" | "checkpoint"
+    kind: str  # "phase" | "progress" | "log" | "checkpoint" | "resume", whose step is where it goes on
     at: float  # seconds since the epoch, for display only
     phase: str = ""
     step: int = 0

@@ -122,6 +122,7 @@ class Run:
             return None
         step, state = found
         self.log(f"going on from the checkpoint at step {step}")
+        self._emit("resume", step=step)
         return state
 
     def checkpoint(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
