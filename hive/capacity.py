@@ -9,6 +9,8 @@ from hive_runner.frozen import frozen
 
 from hive.model import Job, Limits, QueueControl
 
+ABOUT_TO_START = "about to start"
+
 
 @frozen
 class Room:
@@ -75,7 +77,7 @@ def waits_for(
         return f"wants {limits.cpus} cores, {free.cpus} of {machine.cpus} are free"
     if limits.memory_bytes > free.memory_bytes:
         return f"wants {_gib(limits.memory_bytes)}, {_gib(free.memory_bytes)} of {_gib(machine.memory_bytes)} are free"
-    return "about to start"
+    return ABOUT_TO_START
 
 
 def done_in_s(remaining_s: Sequence[float], waiting: Sequence[tuple[int, float]], machine: Machine) -> float:

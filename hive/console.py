@@ -195,6 +195,11 @@ class BuildDisplay:
             self._line(f"{job.name}: attempt {job.attempt}")
         self._told = True
 
+    def waits(self, reason: str) -> None:
+        """The job has to wait, and why."""
+        if not self.quiet:
+            self._line(f"{self.title}: waits: {reason}")
+
     def event(self, event: RunEvent) -> None:
         if self.quiet:
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from hive_runner.frozen import asdict, field, frozen
 
-from hive.states import JobState
+from hive.states import UNCHARGED_KINDS, JobState
 
 PRIORITIES = {"high": 0, "medium": 1, "low": 2}
 
@@ -292,6 +292,11 @@ class QueueControl:
     keep_alive: bool = False  # the supervisor stays when nothing is left to do
     shift: str = ""  # a supervisor leaves when it changes
 
+    @property
+    def lifted_by(self) -> str:
+        """The command that lets builds be started again; "" if nothing holds them."""
+        return "hive start" if self.hold else "hive scale auto" if self.target_runners == 0 else ""
+
 
 @frozen
 class Attempt:
@@ -309,6 +314,19 @@ class Attempt:
     peak_memory_bytes: int
     cpu_s: float
 
+    @property
+    def is_charged(self) -> bool:
+        """Whether it counts against its job's budget of failures."""
+        return self.outcome not in ("", "succeeded", "cancelled", *UNCHARGED_KINDS)
+
+
+@frozen
+class Try:
+    """An attempt as it is told: with the step at which it began (0: the first), None if that is not known."""
+
+    attempt: Attempt
+    began_at_step: int | None
+
 
 @frozen
 class JobEvent:
@@ -317,6 +335,20 @@ class JobEvent:
     at: float
     event: str
     detail: str
+
+
+@frozen
+class Story:
+    """All that there is to say of one job."""
+
+    job: Job
+    tries: tuple[Try, ...]
+    tries_counted: int  # of them, those since a person last asked for the job
+    tries_at_most: int
+    charged_at_most: int
+    events: tuple[JobEvent, ...]
+    needs: tuple[Job, ...]
+    waits_for: str  # in words; "" unless it waits
 
 
 @frozen

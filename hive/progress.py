@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -45,8 +45,24 @@ class EventTail:
             return []
         self.offset += len(fresh)
         *lines, self.rest = (self.rest + fresh).split(b"\n")
-        parsed = (RunEvent.parse(line.decode(errors="replace")) for line in lines if line)
-        return [event for event in parsed if event is not None]
+        return _parsed(lines)
+
+
+def _parsed(lines: Iterable[bytes]) -> list[RunEvent]:
+    parsed = (RunEvent.parse(line.decode(errors="replace")) for line in lines if line)
+    return [event for event in parsed if event is not None]
+
+
+def began_at_step(folder: Path) -> int | None:
+    """The step at which a run went on from a checkpoint, 0 if it began anew, None if it does not say (yet)."""
+    try:
+        with open_plain(folder / "events.jsonl") as file:
+            events = _parsed(file.read(READ_BYTES).split(b"\n"))
+    except OSError:
+        return None
+    steps = [event.step for event in events if event.kind == "resume"]
+    begun = any(event.kind in ("progress", "checkpoint") for event in events)
+    return steps[-1] if steps else 0 if begun else None
 
 
 class LogTail:

@@ -15,7 +15,7 @@ from typing import Any
 from hive_runner.frozen import asdict
 
 from hive import states
-from hive.db import Database, Error
+from hive.db import Database
 from hive.errors import RequestError
 from hive.model import PRIORITIES, Attempt, Build, Failure, Happening, Job, JobEvent, QueueControl, Work
 from hive.states import Event, JobState
@@ -160,7 +160,7 @@ def change(
             attempt=job.attempt,
             now=now,
             outcome=failure.kind if failure else str(target),
-            message=message,
+            message=": ".join(filter(None, (failure.message, failure.why))) if failure else "",
             peak_memory_bytes=peak_memory_bytes,
             cpu_s=cpu_s,
         )
@@ -176,13 +176,18 @@ def apply(db: Database, job: Job, event: Event, **facts: Any) -> Job | None:
 def fail_or_retry(db: Database, job: Job, failure: Failure, **usage: Any) -> Job | None:
     """End the attempt as the kind of its failure demands: another try after a pause, or the end of the job."""
     charged = failure.kind not in states.UNCHARGED_KINDS
-    counted = db.one("jobs.tries", job_id=job.id)
-    tries = counted["tries"] if counted else 0
+    tries = tries_counted(db, job.id)
     spent = job.charged + charged >= states.MAX_CHARGED_ATTEMPTS or tries >= states.MAX_ATTEMPTS
     if failure.kind in states.RETRIED_KINDS and (not spent or failure.kind == "stopped"):
         due = time.time() + states.retry_delay_s(failure.kind, tries, random.random())
         return apply(db, job, Event.RETRY, failure=failure, charge=charged, not_before=due, **usage)
     return apply(db, job, Event.FAIL, failure=failure, charge=charged, **usage)
+
+
+def tries_counted(db: Database, job_id: int) -> int:
+    """The attempts at a job since a person last asked for it."""
+    counted = db.one("jobs.tries", job_id=job_id)
+    return counted["tries"] if counted else 0
 
 
 def fail_stranded(db: Database) -> list[Job]:
@@ -191,10 +196,12 @@ def fail_stranded(db: Database) -> list[Job]:
     while rows := db.all("jobs.stranded"):
         with db.write():
             for row in rows:
-                lost = f"{row['lost_name']} (job {row['lost_id']}) {row['lost_state']}"
+                lost_id, past = row["lost_id"], {"cancelled": "was cancelled"}.get(row["lost_state"], row["lost_state"])
+                why = json.loads(row["lost_failure"])["message"] if row["lost_failure"] else ""
                 failure = Failure(
-                    "recipe_error", f"{row['name']} needs {lost}", hint=f"see: hive queue show {row['lost_id']}"
-                )
+                    "recipe_error", f"it needs {row['lost_name']} (job {lost_id}), which {past}", why,
+                    f"hive queue show {lost_id}; both again: hive queue retry {row['id']}",
+                )  # fmt: skip
                 if job := change(db, job_of(row), Event.FAIL, failure=failure):
                     failed.append(job)
     return failed
@@ -215,19 +222,29 @@ def cancel_waiting(db: Database, job: Job) -> Job | None:
 
 
 def retry(db: Database, job_id: int) -> Job:
-    """Queue a failed or cancelled job again, from its last checkpoint, with all its tries. Raises RequestError."""
-    job = get(db, job_id)
-    if job.state not in (JobState.FAILED, JobState.CANCELLED):
-        raise RequestError(f"job {job_id} cannot be tried again", f"it {_past(job.state)}")
-    try:
-        return apply(db, job, Event.REQUEUE) or retry(db, job_id)
-    except Error as error:
-        if "UNIQUE" not in str(error):
-            raise
-        live = db.one("jobs.live_by_key", build_key=job.build_key)
-        raise RequestError(
-            f"job {job_id} need not be tried again", f"job {live['id'] if live else '?'} is building the same thing"
-        ) from error
+    """Queue a failed or cancelled job again, from its last checkpoint, with all its tries; and so what it needs, unless
+    that has been built or is on its way. Raises RequestError.
+    """
+    with db.write():
+        job = get(db, job_id)
+        if job.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise RequestError(f"job {job_id} cannot be tried again", f"it {_past(job.state)}")
+        if live := live_build(db, job.build_key):
+            raise RequestError(f"job {job_id} need not be tried again", f"job {live.id} is building the same thing")
+        return _requeue(db, job)
+
+
+def _requeue(db: Database, job: Job) -> Job:
+    for needed in needs(db, job.id):
+        if needed.state not in (JobState.FAILED, JobState.CANCELLED):
+            continue
+        if other := db.one("jobs.hopeful_by_key", build_key=needed.build_key):
+            db.run("jobs.change_need", job_id=job.id, needs_id=needed.id, other_id=other["id"])
+        else:
+            _requeue(db, needed)
+    done = change(db, job, Event.REQUEUE)
+    assert done is not None, "it was read in this transaction"
+    return done
 
 
 def move(db: Database, job_id: int, priority: int) -> Job:

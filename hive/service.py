@@ -25,21 +25,23 @@ from hive.model import (
     Backend,
     Build,
     Job,
-    JobEvent,
     Package,
     Plan,
     QueueControl,
     Recipe,
     Snapshot,
     Step,
+    Story,
+    Try,
 )
 from hive.paths import Home, default_home
-from hive.states import JobState
+from hive.states import MAX_ATTEMPTS, MAX_CHARGED_ATTEMPTS, JobState
 from hive.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.capacity import Machine as RunnersMachine
     from hive.cleaning import Leftover
     from hive.doctor import Check
     from hive.index import Index
@@ -56,6 +58,7 @@ GRACE_S = 10.0  # for a runner to save a checkpoint
 SEE_TO_EVERY_S = 2.0
 SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
 QUEUE_EVERY_S = 5.0
+ASK_WHY_EVERY_S = 1.0
 HAPPENINGS = 50  # of the newest, in a snapshot
 
 
@@ -90,6 +93,7 @@ class Update:
 
     job: Job
     event: RunEvent | None = None
+    waits_for: str = ""  # in words, once it is known that it has to wait
 
 
 @frozen
@@ -201,6 +205,10 @@ class Hive:
         from hive.plan import Choices, keeps, make_build, step_of
         from hive.resolve import resolve, split_request
 
+        if request.runner != "auto":  # a name that is mistyped is told even where nothing has to be built
+            from hive.runners.all import check_name
+
+            check_name(request.runner)
         asked = {split_request(name)[0] for name in request.names}
         steps: list[Step] = []
         keys: dict[str, str] = {}
@@ -427,19 +435,25 @@ class Hive:
         self, db: Database, control: QueueControl, running: list[Job], waiting: list[Job]
     ) -> tuple[dict[int, str], float | None]:
         """Why each waiting job waits, and in how many seconds all will be built."""
-        from hive.capacity import done_in_s, runners_wanted, waits_for
-        from hive.supervise import machine_of
+        from hive.capacity import waits_for
 
-        now, machine = time.time(), machine_of(self.settings)
-        machine = replace(machine, runners=runners_wanted(control, machine.runners))
+        now, machine = time.time(), self._machine_allowed(control)
         reasons = {
             job.id: waits_for(job, queue.needs(db, job.id), running, control, machine, now) for job in waiting
         }  # fmt: skip
-        expected = [job.work.expected_s for job in (*running, *waiting)]
-        if not machine.runners or None in expected:
-            return reasons, None
-        left = [(job.work.expected_s or 0) - (now - (job.started_at or now)) for job in running]
-        return reasons, done_in_s(left, [(job.work.limits.cpus, job.work.expected_s or 0) for job in waiting], machine)
+        todo = [(job.work.limits.cpus, job.work.expected_s) for job in waiting]
+        return reasons, _done_in_s(running, todo, machine, now)
+
+    def done_in_s(self, plan: Plan) -> float | None:
+        """Seconds until the queue would be empty, were the builds of `plan` in it; None if that cannot be told."""
+        db = self._reading
+        control, running, waiting = QueueControl(), list[Job](), list[Job]()
+        if db is not None:
+            control, running, waiting = queue.control(db), queue.running(db), queue.waiting(db)
+        there = {job.build_key for job in (*running, *waiting)}
+        todo = [(job.work.limits.cpus, job.work.expected_s) for job in waiting]
+        todo += [(step.limits.cpus, step.expected_s) for step in plan.builds if step.build.key not in there]
+        return _done_in_s(running, todo, self._machine_allowed(control), time.time())
 
     def jobs(self, limit: int) -> list[Job]:
         """The newest first."""
@@ -450,11 +464,41 @@ class Hive:
             raise RequestError(f"there is no job {job_id}", "nothing was ever queued")
         return queue.get(self._reading, job_id)
 
-    def story(self, job_id: int) -> tuple[Job, list[Attempt], list[JobEvent], list[Job]]:
-        """A job, its attempts, its events, and the jobs it needs."""
+    def story(self, job_id: int) -> Story:
+        """Everything about a job and the attempts at it. Raises RequestError."""
+        from hive.progress import began_at_step
+
         job, db = self.job(job_id), self._reading
         assert db is not None
-        return job, queue.attempts(db, job_id), queue.events(db, job_id), queue.needs(db, job_id)
+        tries = [
+            Try(each, began_at_step(self.home.attempt(job_id, each.attempt))) for each in queue.attempts(db, job_id)
+        ]
+        return Story(
+            job=job,
+            tries=tuple(tries),
+            tries_counted=queue.tries_counted(db, job_id),
+            tries_at_most=MAX_ATTEMPTS,
+            charged_at_most=MAX_CHARGED_ATTEMPTS,
+            events=tuple(queue.events(db, job_id)),
+            needs=tuple(queue.needs(db, job_id)),
+            waits_for=self._waits_for(db, job) if job.state is JobState.QUEUED else "",
+        )
+
+    def _waits_for(self, db: Database, job: Job) -> str:
+        """Why a queued job is not running at this moment, in words."""
+        from hive.capacity import waits_for
+
+        control = queue.control(db)
+        running, machine = queue.running(db), self._machine_allowed(control)
+        return waits_for(job, queue.needs(db, job.id), running, control, machine, time.time())
+
+    def _machine_allowed(self, control: QueueControl) -> RunnersMachine:
+        """What all runners together may have, as far as a person allows it."""
+        from hive.capacity import runners_wanted
+        from hive.supervise import machine_of
+
+        machine = machine_of(self.settings)
+        return replace(machine, runners=runners_wanted(control, machine.runners))
 
     def cancel(self, job_id: int) -> Job:
         """Cancel a job; its runner is stopped by the supervisor. Raises RequestError."""
@@ -584,8 +628,8 @@ class Hive:
 
         job, seen, tail = queue.get(self.db, job_id), self.db.version_seen(), EventTail()
         yield Update(job)
-        self._seen_to = time.monotonic()
-        started = time.monotonic()
+        started = self._seen_to = asked_at = time.monotonic()
+        reason = ""
         while True:
             if job.attempt:
                 for event in tail.read(self.home.attempt(job.id, job.attempt)):
@@ -604,6 +648,22 @@ class Hive:
                     yield Update(job)
             else:
                 self._see_to(job)
+            if job.state is JobState.QUEUED and time.monotonic() - asked_at > ASK_WHY_EVERY_S:
+                asked_at = time.monotonic()
+                reason, known = self._why_held_up(job), reason
+                if reason and reason != known:
+                    yield Update(job, waits_for=reason)
+
+    def _why_held_up(self, job: Job) -> str:
+        """Why a job has to wait for something else than its turn in a moment, and what lets it go on."""
+        if job.not_before > time.time():
+            return ""  # the next try: told when the one before failed
+        from hive.capacity import ABOUT_TO_START
+
+        reason, lifted_by = self._waits_for(self.db, job), queue.control(self.db).lifted_by
+        if reason == ABOUT_TO_START:
+            return ""
+        return f"{reason} (go on with: {lifted_by})" if lifted_by else reason
 
     def _see_to(self, job: Job) -> None:
         """Every other second: if a job waits or runs, and nobody holds the queue, somebody supervises."""
@@ -617,19 +677,38 @@ class Hive:
             launch(self.home)
 
     def logs(self, target: str, tail: int | None, follow: bool) -> Iterator[str]:
-        """The log of the newest attempt of a job (by number) or of a model's newest job; with `follow`, what comes
-        until the job is over, be it in later attempts. Raises RequestError.
+        """The log of the newest attempt of a job (by number), of a model's newest job, or of one runner (JOB.ATTEMPT);
+        with `follow`, what comes until the job is over, be it in later attempts. Raises RequestError.
         """
         from hive.progress import tail_log
 
+        if re.fullmatch(r"\d+\.\d+", target):
+            return self._runner_logs(target, tail, follow)
         job = self._job_called(target)
         if follow:
             return self._follow_logs(job, tail)
         if not job.attempt:
             raise RequestError(f"job {job.id} has no log yet", "it waits in the queue", f"hive logs -f {job.id}")
+        self._refuse_cleaned(job)
+        return tail_log(self.home.attempt(job.id, job.attempt), tail, False, lambda: True)
+
+    def _runner_logs(self, runner_id: str, tail: int | None, follow: bool) -> Iterator[str]:
+        from hive.progress import tail_log
+
+        job_id, _, attempt = runner_id.partition(".")
+        job = self.job(int(job_id))
+        if not 1 <= int(attempt) <= job.attempt:
+            raise RequestError(
+                f"there is no runner {runner_id}", f"job {job.id} was tried {job.attempt} times",
+                f"see: hive queue show {job.id}",
+            )  # fmt: skip
+        self._refuse_cleaned(job)
+        over = partial(self._attempt_over, job.id, int(attempt))
+        return tail_log(self.home.attempt(job.id, int(attempt)), tail, follow, over)
+
+    def _refuse_cleaned(self, job: Job) -> None:
         if job.state.is_over and not self.home.job(job.id).exists():
             raise RequestError(f"the log of job {job.id} is gone", "hive clean removes what old jobs left behind")
-        return tail_log(self.home.attempt(job.id, job.attempt), tail, False, lambda: True)
 
     def log_tail(self, job: Job) -> LogTail:
         """The log of a job's present attempt, to be read bit by bit."""
@@ -882,3 +961,16 @@ class Hive:
                 f"{recipe.name} needs Python {recipe.python}", f"this is {platform.python_version()}",
                 "install hive with another Python",
             )  # fmt: skip
+
+
+def _done_in_s(
+    running: list[Job], todo: list[tuple[int, float | None]], machine: RunnersMachine, now: float
+) -> float | None:
+    """Seconds until all is built. todo: (cores, expected seconds) of each that waits. None if one is not known."""
+    from hive.capacity import done_in_s
+
+    known = [(cpus, expected_s) for cpus, expected_s in todo if expected_s is not None]
+    left = [job.work.expected_s - (now - (job.started_at or now)) for job in running if job.work.expected_s is not None]
+    if not machine.runners or len(known) < len(todo) or len(left) < len(running):
+        return None
+    return done_in_s(left, known, machine)

@@ -169,8 +169,21 @@ class QueueMachine(RuleBasedStateMachine):
             assert not allowed
             return multiple()
         assert allowed
-        mine.state, mine.tries, mine.charged = JobState.QUEUED, 0, 0
+        self._requeued(mine)
         return job
+
+    def _requeued(self, mine: Plain) -> None:
+        for place, needed in enumerate(mine.needs):
+            lost = self.plain[needed]
+            if lost.state not in (JobState.FAILED, JobState.CANCELLED):
+                continue
+            others = [each for each in self.plain.values() if (each.name, each.seed) == (lost.name, lost.seed)]
+            hopeful = [each.id for each in others if each.is_live or each.state is JobState.SUCCEEDED]
+            if hopeful:
+                mine.needs[place] = max(hopeful)
+            else:
+                self._requeued(lost)
+        mine.state, mine.tries, mine.charged = JobState.QUEUED, 0, 0
 
     @rule(snapshot=snapshots)
     def cancel(self, snapshot: Job) -> None:

@@ -237,7 +237,8 @@ def test_what_needs_a_failed_job_fails_too_all_the_way(db: Database) -> None:
     assert queue.totals(db)["failed"] == 3
     failure = queue.get(db, 3).failure
     assert failure is not None
-    assert "b (job 2) failed" in failure.message
+    assert failure.message == "it needs b (job 2), which failed"
+    assert failure.why == "it needs a (job 1), which failed" and "hive queue retry 3" in failure.hint
     assert queue.fail_stranded(db) == []
 
 
@@ -313,6 +314,40 @@ def test_retry_of_a_stranded_job_waits_for_a_retry_of_what_it_needs(db: Database
     assert taken is not None
     assert taken.name == "a"
     assert queue.claim(db, 8) is None
+
+
+def chain_of_three(db: Database) -> None:
+    chain = [build("a"), build("b", dependencies={"a": "k"}), build("c", dependencies={"b": "k"})]
+    queue.enqueue(db, [(each, work()) for each in chain], 1, set())
+    queue.cancel(db, 1)
+    assert len(queue.fail_stranded(db)) == 2
+
+
+def test_retry_asks_for_all_that_is_needed(db: Database) -> None:
+    chain_of_three(db)
+    queue.retry(db, 3)
+    assert [job.name for job in queue.waiting(db)] == ["a", "b", "c"]
+    assert queue.fail_stranded(db) == []
+
+
+def test_retry_takes_what_another_job_has_built_meanwhile(db: Database) -> None:
+    chain_of_three(db)
+    other = claimed(db, "a")
+    queue.apply(db, other, Event.SUCCEED, artifact="sha256:x")
+    queue.retry(db, 3)
+    assert [job.name for job in queue.waiting(db)] == ["b", "c"]
+    assert [job.id for job in queue.needs(db, 2)] == [other.id]
+    assert queue.fail_stranded(db) == []
+    taken = queue.claim(db, 8)
+    assert taken is not None and taken.name == "b"
+
+
+def test_retry_waits_for_what_another_job_is_building(db: Database) -> None:
+    chain_of_three(db)
+    other = claimed(db, "a")
+    queue.retry(db, 3)
+    assert queue.claim(db, 8) is None
+    assert [job.id for job in queue.needs(db, 2)] == [other.id]
 
 
 def test_unknown_job(db: Database) -> None:

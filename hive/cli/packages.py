@@ -80,10 +80,12 @@ def install(
     if plan.builds:
         _tell_runner(plan, tell)
     if dry_run:
+        done_in_s = hive.done_in_s(plan)
         if as_json:
-            print_json(
-                {"plan": [_step_json(step) for step in plan.steps], "runner": _runner_json(plan), "dry_run": True}
-            )
+            steps = [_step_json(step) for step in plan.steps]
+            print_json({"plan": steps, "runner": _runner_json(plan), "done_in_s": done_in_s, "dry_run": True})
+        elif plan.builds:
+            tell(_empty_in(hive, done_in_s))
         return
     ticket = hive.install(request, plan)
     finished: list[Job] = []
@@ -144,6 +146,19 @@ def _tell_step(step: Step, tell: Any) -> None:
         tell(f"  WARNING: profile {profile.name} only shows that everything works. The result is NO REAL MODEL.")
 
 
+def _empty_in(hive: Hive, done_in_s: float | None) -> str:
+    from hive.console import duration
+
+    now = hive.queue_status()
+    ahead = len(now.running) + len(now.waiting)
+    before = f", with the {ahead} job{'s' * (ahead != 1)} that it holds" if ahead else ""
+    if now.control.lifted_by:
+        return f"  queue: nothing is started now (go on with: {now.control.lifted_by})"
+    if done_in_s is None:
+        return f"  queue: when it would be empty is not known{before}"
+    return f"  queue: empty in about {duration(done_in_s)}{before}"
+
+
 def _tell_runner(plan: Plan, tell: Any) -> None:
     from hive.console import isolation_table
 
@@ -171,6 +186,8 @@ def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
                 known, job = job, update.job
                 if update.event is not None:
                     display.event(update.event)
+                elif update.waits_for:
+                    display.waits(update.waits_for)
                 elif (job.state, job.attempt) != (known.state, known.attempt):
                     display.state(job)
         except KeyboardInterrupt:

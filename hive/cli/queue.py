@@ -9,7 +9,7 @@ import click
 from hive.cli.options import complete_job, complete_model, json_option, print_json
 
 if TYPE_CHECKING:
-    from hive.model import Attempt, Job
+    from hive.model import Attempt, Job, Story, Try
 
 
 COLUMNS = ("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE")
@@ -47,7 +47,9 @@ def status(as_json: bool) -> None:
     if words := control_words(now.control):
         click.echo(f"queue: {words}")
     if now.done_in_s is not None:
-        click.echo(f"all done in about {duration(now.done_in_s)}")
+        click.echo(f"empty in about {duration(now.done_in_s)}")
+    elif names := sorted({job.name for job in now.running + now.waiting if job.work.expected_s is None}):
+        click.echo(f"when it will be empty is not known: never built here before: {', '.join(names)}")
     if now.running or now.waiting:
         rows = [(*_row(job), now.reasons.get(job.id, "")) for job in now.running + now.waiting]
         click.echo(table((*COLUMNS, "WAITS FOR"), rows))
@@ -77,38 +79,90 @@ def list_(limit: int, quiet: bool, as_json: bool) -> None:
 @json_option
 def show(job_id: int, as_json: bool) -> None:
     """The story of one job: its attempts, and why each ended."""
-    from dataclasses import asdict
-
-    from hive.console import stamp, table
+    from hive.console import plain, stamp
     from hive.service import Hive
 
-    job, attempts, events, needs = Hive.open().story(job_id)
+    story = Hive.open().story(job_id)
     if as_json:
-        print_json(
-            {
-                **job_json(job),
-                "build": asdict(job.build),
-                "work": asdict(job.work),
-                "attempts": [asdict(a) for a in attempts],
-                "events": [asdict(e) for e in events],
-                "needs": [each.id for each in needs],
-            }
-        )
+        print_json(_story_json(story))
         return
-    click.echo(f"job {job.id}: {job.name} {job.version}, {job.state}, priority {job.priority_name}")
-    click.echo(f"  build: {job.build.profile}, seed {job.build.seed}, key {job.build_key}")
-    if needs:
-        click.echo(f"  needs: {', '.join(f'job {each.id} ({each.name}, {each.state})' for each in needs)}")
+    for line in _story_lines(story):
+        click.echo(plain(line))
+    click.echo()
+    for event in story.events:
+        click.echo(plain(f"  {stamp(event.at)}  {event.event}" + (f": {event.detail}" if event.detail else "")))
+
+
+def _story_lines(story: Story) -> list[str]:
+    job = story.job
+    lines = [f"job {job.id}: {job.name} {job.version}, {job.state}, priority {job.priority_name}"]
+    lines += [f"  build: {job.build.profile}, seed {job.build.seed}, key {job.build_key}"]
+    if story.needs:
+        lines += [f"  needs: {', '.join(f'job {each.id} ({each.name}, {each.state})' for each in story.needs)}"]
+    if story.waits_for:
+        lines += [f"  waits: {story.waits_for}"]
+    if story.tries:
+        lines += [
+            f"  tries: {story.tries_counted} of at most {story.tries_at_most}, "
+            f"{job.charged} of {story.charged_at_most} charged to the job"
+        ]
     if job.failure:
-        click.echo(f"  failure: {job.failure.kind}: {job.failure.message}")
-        for label, text in (("why", job.failure.why), ("try", job.failure.hint)):
-            if text:
-                click.echo(f"    {label}: {text}")
-    if attempts:
-        rows = [_attempt_row(a) for a in attempts]
-        click.echo(table(("ATTEMPT", "BEGAN", "TOOK", "OUTCOME", "MEMORY", ""), rows))
-    for event in events:
-        click.echo(f"  {stamp(event.at)}  {event.event}" + (f": {event.detail}" if event.detail else ""))
+        lines += [f"  failure: {job.failure.kind}: {job.failure.message}"]
+        lines += [
+            f"    {label}: {text}" for label, text in (("why", job.failure.why), ("try", job.failure.hint)) if text
+        ]
+    for each in story.tries:
+        lines += ["", *_try_lines(each)]
+    return lines
+
+
+def _try_lines(told: Try) -> list[str]:
+    from hive.console import duration, size, stamp
+
+    attempt = told.attempt
+    took = f"took {duration(attempt.ended_at - attempt.started_at)}" if attempt.ended_at else "is at work"
+    lines = [f"attempt {attempt.attempt}: began {stamp(attempt.started_at)}, {took}"]
+    if attempt.runner:
+        lines += [f"  where: {attempt.runner}, {_level(attempt)}"]
+    if told.began_at_step is not None:
+        step = told.began_at_step
+        lines += [f"  from: {f'the checkpoint at step {step:,}' if step else 'the first step'}"]
+    if attempt.ended_at:
+        charged = "" if attempt.outcome in ("succeeded", "cancelled") else ", charged" * attempt.is_charged or ", free"
+        lines += [f"  end: {attempt.outcome}{charged}" + (f": {attempt.message}" if attempt.message else "")]
+        lines += [f"  used: {size(attempt.peak_memory_bytes)} memory, {duration(attempt.cpu_s)} CPU time"]
+    return lines
+
+
+def _level(attempt: Attempt) -> str:
+    from hive.model import Isolation
+
+    return Isolation.parse(attempt.isolation).level
+
+
+def _story_json(story: Story) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    job = story.job
+    return {
+        **job_json(job),
+        "charged": job.charged,
+        "next_try_at": job.not_before if job.state == "queued" and job.not_before else None,
+        "reason": story.waits_for,
+        "build": asdict(job.build),
+        "work": asdict(job.work),
+        "attempts": [
+            {
+                **asdict(each.attempt),
+                "level": _level(each.attempt),
+                "began_at_step": each.began_at_step,
+                "charged": each.attempt.is_charged,
+            }
+            for each in story.tries
+        ],
+        "events": [asdict(event) for event in story.events],
+        "needs": [each.id for each in story.needs],
+    }
 
 
 @queue.command()
@@ -193,11 +247,11 @@ def clear(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("target", metavar="MODEL|JOB", shell_complete=complete_model)
+@click.argument("target", metavar="MODEL|JOB|RUNNER", shell_complete=complete_model)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job is over.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only the last lines.")
 def logs(target: str, follow: bool, tail: int | None) -> None:
-    """Print the log of a model's newest build, or of a job."""
+    """Print the log of a model's newest build, of a job, or of one runner: JOB.ATTEMPT, as `hive runners` names it."""
     from hive.console import plain
     from hive.service import Hive
 
@@ -232,22 +286,6 @@ def _report(jobs: list[Job], as_json: bool) -> None:
         return
     for job in jobs:
         click.echo(f"job {job.id} ({job.name}) is {job.state}", err=True)
-
-
-def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
-    from hive.console import duration, size, stamp
-
-    took = duration(attempt.ended_at - attempt.started_at) if attempt.ended_at else ""
-    memory = size(attempt.peak_memory_bytes) if attempt.ended_at else ""
-    outcome = attempt.outcome or "running"
-    return (
-        str(attempt.attempt),
-        stamp(attempt.started_at),
-        took,
-        outcome,
-        memory,
-        attempt.message or attempt.isolation,
-    )
 
 
 def _row(job: Job) -> tuple[str, ...]:

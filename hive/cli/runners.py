@@ -133,7 +133,7 @@ def control_json(control: QueueControl) -> dict[str, Any]:
 
 def control_words(control: QueueControl) -> str:
     """Such as "paused (go on with: hive start), at most 2 runners"."""
-    words = [f"{control.hold} (go on with: hive start)"] if control.hold else []
+    words = [f"{control.hold} (go on with: {control.lifted_by})"] if control.hold else []
     if control.target_runners == 0:
         words.append("scaled to 0 runners, so nothing is started (go on with: hive scale auto)")
     elif control.target_runners is not None:

@@ -10,6 +10,8 @@ from hive.runners.docker import DockerRunner
 from hive.runners.process import ProcessRunner
 from hive.suggest import did_you_mean
 
+NAMES = (DockerRunner.name, ProcessRunner.name)
+
 
 def runners(home: Home, base_image: str = "") -> dict[str, Runner]:
     return {runner.name: runner for runner in (DockerRunner(home.root, base_image), ProcessRunner(home.root))}
@@ -23,11 +25,16 @@ def docker(home: Home, base_image: str = "") -> DockerRunner:
     return runner
 
 
+def check_name(name: str) -> None:
+    """Raises RequestError if no backend is called `name`."""
+    if name not in NAMES:
+        raise RequestError(f"there is no runner {name!r}", *did_you_mean(name, ["auto", *NAMES]))
+
+
 def choose(home: Home, name: str, base_image: str = "") -> Runner:
     """The backend called `name`. Raises RequestError if there is none, RunnerUnavailable if it does not work here."""
+    check_name(name)
     known = runners(home, base_image)
-    if name not in known:
-        raise RequestError(f"there is no runner {name!r}", *did_you_mean(name, ["auto", *known]))
     if why := known[name].available():
         raise RunnerUnavailable(f"runner {name} cannot be used here", why, "--runner auto takes one that can")
     return known[name]

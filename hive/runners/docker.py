@@ -44,6 +44,7 @@ class DockerRunner:
         """state: HIVE_HOME. base_image: instead of the public image of this Python."""
         self.state = state
         self.base_image = base_image
+        self._image: Image | None = None  # the runner's, once `prepare` has seen it
 
     # -- the engine
 
@@ -83,13 +84,13 @@ class DockerRunner:
     def prepare(self, offline: bool, say: Say) -> str:
         from hive.runners.containers.images import runner_image
 
-        image = runner_image(self.workshop(offline, say))
-        return f"Docker Engine {self.engine.version} answers; image {image.id[7:19]}"
+        self._image = runner_image(self.workshop(offline, say))
+        return f"Docker Engine {self.engine.version} answers; image {self._image.id[7:19]}"
 
     def environment(self, requirements: tuple[str, ...], offline: bool, say: Say) -> RunnerEnvironment:
         from hive.runners.containers.images import image_for
 
-        return _environment(image_for(self.workshop(offline, say), requirements))
+        return _environment(image_for(self.workshop(offline, say), requirements, self._image))
 
     def workshop(self, offline: bool, say: Say) -> Workshop:
         from hive.runners.containers.images import BASE_IMAGE, Workshop

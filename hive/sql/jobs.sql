@@ -137,9 +137,16 @@ SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT 1;
 -- name: needs
 SELECT d.* FROM job_needs n JOIN jobs d ON d.id = n.needs_id WHERE n.job_id = :job_id ORDER BY d.id;
 
+-- name: hopeful_by_key
+-- The newest job that has built this key or still may.
+SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running', 'succeeded') ORDER BY id DESC LIMIT 1;
+
+-- name: change_need
+UPDATE OR IGNORE job_needs SET needs_id = :other_id WHERE job_id = :job_id AND needs_id = :needs_id;
+
 -- name: stranded
 -- Waiting for something that will not come.
-SELECT j.*, d.id AS lost_id, d.name AS lost_name, d.state AS lost_state
+SELECT j.*, d.id AS lost_id, d.name AS lost_name, d.state AS lost_state, d.failure AS lost_failure
 FROM jobs j JOIN job_needs n ON n.job_id = j.id JOIN jobs d ON d.id = n.needs_id
 WHERE j.state = 'queued' AND d.state IN ('failed', 'cancelled')
 GROUP BY j.id;

@@ -95,9 +95,12 @@ def runner_image(shop: Workshop, rebuild: bool = False) -> Image:
     return _ensure(shop, tag, build, rebuild)
 
 
-def image_for(shop: Workshop, requirements: tuple[str, ...]) -> Image:
-    """The runner's image, with a layer for the requirements that it lacks. Raises RequestError, NoCapacity."""
-    base = runner_image(shop)
+def image_for(shop: Workshop, requirements: tuple[str, ...], base: Image | None = None) -> Image:
+    """The runner's image, with a layer for the requirements that it lacks. Raises RequestError, NoCapacity.
+
+    base: the runner's image, if the caller has just asked for it.
+    """
+    base = base or runner_image(shop)
     if not (missing := _missing(requirements, base.pins)):
         return base
     for text in missing:
