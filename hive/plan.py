@@ -106,7 +106,9 @@ def fit(recipe: Recipe, profile: Profile, machine: Machine) -> tuple[Limits, str
     if limits.cpus > machine.cpus:
         notes.append(f"{limits.cpus} CPUs asked for, {machine.cpus} given")
     if limits.memory_bytes > machine.memory_bytes:
-        notes.append(f"memory limit is {machine.memory_bytes / 2**30:.1f} GiB of {limits.memory_bytes / 2**30:.1f}")
+        notes.append(
+            f"{limits.memory_bytes / 2**30:.1f} GiB memory asked for, {machine.memory_bytes / 2**30:.1f} given"
+        )
     if limits.disk_bytes > machine.free_disk_bytes:
         raise NoCapacity(
             f"not enough disk to build {recipe.name}",

@@ -160,7 +160,7 @@ def change(
             attempt=job.attempt,
             now=now,
             outcome=failure.kind if failure else str(target),
-            message=": ".join(filter(None, (failure.message, failure.why))) if failure else "",
+            message=_in_words(failure) if failure else "",
             peak_memory_bytes=peak_memory_bytes,
             cpu_s=cpu_s,
         )
@@ -182,6 +182,11 @@ def fail_or_retry(db: Database, job: Job, failure: Failure, **usage: Any) -> Job
         due = time.time() + states.retry_delay_s(failure.kind, tries, random.random())
         return apply(db, job, Event.RETRY, failure=failure, charge=charged, not_before=due, **usage)
     return apply(db, job, Event.FAIL, failure=failure, charge=charged, **usage)
+
+
+def _in_words(failure: Failure) -> str:
+    told = failure.why and failure.why != failure.message
+    return f"{failure.message}: {failure.why}" if told else failure.message
 
 
 def tries_counted(db: Database, job_id: int) -> int:

@@ -233,7 +233,8 @@ class Hive:
             build = make_build(recipe, choices, environment.digest, needed, device)
             stored = installed.artifact_by_key(self.db, build.key)
             stored = stored if stored and self.store.has(stored.digest) else None
-            step = step_of(self._limited(recipe, request), build, choices, self._machine(), stored)
+            machine = self._machine(request.memory_bytes)
+            step = step_of(self._limited(recipe, request), build, choices, machine, stored)
             mounts = tuple(str(path) for path in environment.paths)
             expected_s = queue.expected_s(self.db, build) or step.expected_s
             if step.action == "build" and not request.from_scratch and self._has_checkpoints(build):
@@ -700,7 +701,7 @@ class Hive:
         if not 1 <= int(attempt) <= job.attempt:
             raise RequestError(
                 f"there is no runner {runner_id}", f"job {job.id} was tried {job.attempt} times",
-                f"see: hive queue show {job.id}",
+                f"hive queue show {job.id}",
             )  # fmt: skip
         self._refuse_cleaned(job)
         over = partial(self._attempt_over, job.id, int(attempt))
@@ -923,14 +924,17 @@ class Hive:
         wanted = wanted if wanted != "auto" else self.settings.runner
         return pick(self.home, wanted, self.settings.base_image, self.settings.offline, say)
 
-    def _machine(self) -> Machine:
+    def _machine(self, memory_bytes: int | None = None) -> Machine:
+        """What one runner may have. memory_bytes: what the user asked for, above the setting."""
         from hive.plan import Machine
 
         self.home.create()
         place = os.statvfs(self.home.root)
         return Machine(
             cpus=min(self.settings.cpus, os.cpu_count() or 1),
-            memory_bytes=min(self.settings.max_memory, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
+            memory_bytes=min(
+                memory_bytes or self.settings.max_memory, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            ),
             free_disk_bytes=place.f_bavail * place.f_frsize,
         )
 

@@ -128,7 +128,13 @@ def _try_lines(told: Try) -> list[str]:
         step = told.began_at_step
         lines += [f"  from: {f'the checkpoint at step {step:,}' if step else 'the first step'}"]
     if attempt.ended_at:
-        charged = "" if attempt.outcome in ("succeeded", "cancelled") else ", charged" * attempt.is_charged or ", free"
+        charged = (
+            ""
+            if attempt.outcome in ("succeeded", "cancelled")
+            else ", charged"
+            if attempt.is_charged
+            else ", not charged"
+        )
         lines += [f"  end: {attempt.outcome}{charged}" + (f": {attempt.message}" if attempt.message else "")]
         lines += [f"  used: {size(attempt.peak_memory_bytes)} memory, {duration(attempt.cpu_s)} CPU time"]
     return lines

@@ -11,6 +11,17 @@ from hive_cli import RECIPES, HiveCli, until
 SLOW = ("install", "hangs", "--param", "seconds=4")  # needs no libraries, and succeeds
 
 
+def test_a_runner_that_is_mistyped_is_told_even_where_nothing_is_built(tiny: HiveCli) -> None:
+    refused = tiny("install", "--runner", "proces", "tiny")
+    assert refused.code == 1 and "there is no runner 'proces'" in refused.err and "did you mean process?" in refused.err
+
+
+def test_memory_that_is_asked_for_stands_above_the_setting_and_below_the_machine(hive: HiveCli) -> None:
+    asked = ("install", "--dry-run", "trivial", "--memory")
+    assert "6.0 GiB memory" in hive.ok(*asked, "6GiB", HIVE_MAX_MEMORY="4GiB").err
+    assert "100000.0 GiB memory asked for" in hive.ok(*asked, "100000GiB").err
+
+
 def test_install_tells_each_phase_on_a_line_and_leaves_stdout_to_data(hive: HiveCli) -> None:
     done = hive.ok("install", "tiny")
     assert done.out == ""

@@ -141,6 +141,38 @@ def test_logs_follow_into_the_next_attempt(hive: HiveCli) -> None:
     assert (job.state, job.attempt) == ("succeeded", 2) and following.returncode == 0
 
 
+def test_the_story_of_each_attempt(hive: HiveCli) -> None:
+    often = {"HIVE_CHECKPOINT_S": "0"}
+    hive.ok("install", "--no-wait", "tiny", "--param", "steps=60", "--param", "pause_ms=30", **often)
+    events = hive.paths.attempt(1, 1) / "events.jsonl"
+    until(lambda: events.exists() and events.read_text().count('"checkpoint"') > 3, "it saves checkpoints")
+    hive.ok("kill", "1.1")
+    assert hive.until_over().state == "succeeded"
+    shown = hive.ok("queue", "show", "1").out
+    assert "tries: 2 of at most 12, 0 of 3 charged to the job" in shown
+    assert "from: the first step" in shown and "from: the checkpoint at step" in shown
+    assert "end: stopped, not charged: stopped after a checkpoint" in shown and "end: succeeded\n" in shown
+    story = hive.ok("queue", "show", "--json", "1").json()
+    first, second = story["attempts"]
+    assert (first["began_at_step"], first["outcome"], first["charged"]) == (0, "stopped", False)
+    assert second["began_at_step"] >= 4 and second["outcome"] == "succeeded"
+    assert (first["runner"], story["charged"], story["next_try_at"]) == ("process", 0, None)
+    assert first["level"] and first["isolation"].startswith(first["level"])
+    assert "going on from" in hive.ok("logs", "1.2").out and "going on from" not in hive.ok("logs", "1.1").out
+    assert hive.ok("logs", "-f", "1.1").out == hive.ok("logs", "1.1").out
+    never = hive("logs", "1.3")
+    assert never.code == 1 and "job 1 was tried 2 times" in never.err
+    hive.ok("clean", "--older-than", "0")
+    assert "going on" not in hive.ok("queue", "show", "1").out and "is gone" in hive("logs", "1.1").err
+
+
+def test_an_attempt_that_failed_says_why_and_that_it_is_charged(hive: HiveCli) -> None:
+    hive("install", "raises")
+    shown = hive.ok("queue", "show", "1").out
+    assert "1 of 3 charged to the job" in shown
+    assert "end: recipe_error, charged: ZeroDivisionError: division by zero: train.py:13" in shown
+
+
 def test_cancel_ends_a_run_that_does_not_listen(hive: HiveCli) -> None:
     hive.ok(*HUNG)
     hive.until_running()

@@ -29,6 +29,42 @@ def test_scaled_to_none_nothing_is_started(hive: HiveCli) -> None:
     assert hive("scale", "many").code == 2
 
 
+def test_who_waits_is_told_what_for_and_what_lets_it_go_on(hive: HiveCli) -> None:
+    for hold, why, lift in (
+        (("scale", "0"), "trivial: waits: scaled to 0 runners (go on with: hive scale auto)", ("scale", "auto")),
+        (("queue", "pause"), "trivial: waits: the queue is paused (go on with: hive start)", ("start",)),
+    ):
+        hive.ok(*hold)
+        waiting = hive.start("install", "trivial", "--seed", str(len(why)))
+        assert waiting.stderr is not None
+        told = ""
+        while why not in told:
+            line = waiting.stderr.readline()
+            assert line, f"it ended and said: {told}"
+            told += line
+        planned = hive.ok("install", "--dry-run", "tiny").err
+        assert f"queue: nothing is started now (go on with: hive {' '.join(lift)})" in planned
+        hive.ok(*lift)
+        waiting.communicate(timeout=hive.deadline_s)
+        assert waiting.returncode == 0
+
+
+def test_when_the_queue_will_be_empty(hive: HiveCli) -> None:
+    hive.ok("install", "trivial")
+    took_s = hive.ok("queue", "show", "1", "--json").json()["work"]["expected_s"]
+    planned = hive.ok("install", "--dry-run", "--json", "--rebuild", "trivial").json()
+    assert planned["plan"][0]["expected_s"] == planned["done_in_s"] > 0, f"learned, not guessed ({took_s})"
+    assert "queue: empty in about" in hive.ok("install", "--dry-run", "--rebuild", "trivial").err
+    hive.ok("queue", "pause")
+    hive.ok("install", "--no-wait", "hangs", "--param", "seconds=2")
+    assert "never built here before: hangs" in hive.ok("queue", "status").out
+    hive.ok("queue", "cancel", "2")
+    hive.ok("install", "--no-wait", "--rebuild", "trivial")
+    hive.ok("scale", "1")
+    hive.ok("queue", "resume")
+    assert hive.until_over(3).state == "succeeded"
+
+
 def test_one_runner_at_a_time_and_the_other_job_says_why_it_waits(hive: HiveCli) -> None:
     hive.ok("scale", "1")
     hive.ok(*SLOW)
