@@ -79,7 +79,7 @@ class Settings:
     """Each field: a HIVE_<NAME> variable, a key of config.toml, a default."""
 
     max_runners: int = 4
-    auto_scale: bool = True
+    auto_scale: bool = True  # False: one runner at a time, or as many as `hive scale` says
     gpu_enabled: bool = True
     max_memory: int = 4 << 30  # bytes a runner
     cpus: int = 2  # a runner
@@ -130,8 +130,13 @@ def load_settings(home: Path, environment: Mapping[str, str] = os.environ) -> Se
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
+    try:
+        if not path.exists():
+            return {}
+    except PermissionError as error:
+        raise RequestError(
+            f"{path.parent} is not yours to read", str(error), "set HIVE_HOME to a folder of your own"
+        ) from error
     import tomllib
 
     try:

@@ -59,9 +59,17 @@ class Home:
         return self.root / "checkpoints" / build_key.removeprefix("sha256:")
 
     def create(self) -> None:
-        """Make the folder and its fixed parts. Raises StoreError when that is not allowed or there is no room."""
+        """Make the folder and its fixed parts. Raises StoreError if that is not allowed, without room, and for
+        another user's home: what one of you builds the other's supervisor could neither adopt nor remove.
+        """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.geteuid() not in (0, owner := self.root.stat().st_uid):
+                raise StoreError(
+                    f"{self.root} belongs to another user",
+                    f"its owner has the number {owner}, you are {os.geteuid()}; only its owner may change a hive",
+                    "set HIVE_HOME to a folder of your own",
+                )
             for part in (self.store, self.staging, self.snapshots, self.root / "jobs", self.root / "logs"):
                 part.mkdir(exist_ok=True)
         except OSError as error:

@@ -40,9 +40,9 @@ def begin(home: Home, settings: Settings, db: Database) -> None:
 
 
 def machine_of(settings: Settings) -> Machine:
-    """What this machine has for runners."""
+    """What this machine has for runners. Without automatic scaling that is one, until somebody says how many."""
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Machine(settings.max_runners, os.cpu_count() or 1, memory_bytes)
+    return Machine(settings.max_runners if settings.auto_scale else 1, os.cpu_count() or 1, memory_bytes)
 
 
 def _supervisor(home: Home, settings: Settings, db: Database, say: Callable[[str], None]) -> Supervisor:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from hive import queue
 from hive.capacity import Machine, done_in_s, room, runners_available, runners_wanted, waits_for
+from hive.config import Settings
 from hive.db import Database
 from hive.model import Job, Limits, QueueControl
+from hive.supervise import machine_of
 
 GIB = 1 << 30
 
@@ -104,3 +106,10 @@ def test_when_all_is_done() -> None:
 def test_how_many_runners_more_could_start(running: list[int], runners: int, cpus_each: int, available: int) -> None:
     limits = [Limits(cpus=each, memory_bytes=0) for each in running]
     assert runners_available(limits, Machine(runners, 4, GIB), cpus_each) == available
+
+
+def test_without_automatic_scaling_one_runs_until_somebody_says_how_many() -> None:
+    machine = machine_of(Settings(auto_scale=False, max_runners=4))
+    assert runners_wanted(QueueControl(), machine.runners) == 1
+    assert runners_wanted(QueueControl(target_runners=3), machine.runners) == 3
+    assert machine_of(Settings(max_runners=4)).runners == 4

@@ -128,13 +128,8 @@ def _try_lines(told: Try) -> list[str]:
         step = told.began_at_step
         lines += [f"  from: {f'the checkpoint at step {step:,}' if step else 'the first step'}"]
     if attempt.ended_at:
-        charged = (
-            ""
-            if attempt.outcome in ("succeeded", "cancelled")
-            else ", charged"
-            if attempt.is_charged
-            else ", not charged"
-        )
+        failed = attempt.outcome not in ("succeeded", "cancelled")
+        charged = f", {'charged' if attempt.is_charged else 'not charged'}" * failed
         lines += [f"  end: {attempt.outcome}{charged}" + (f": {attempt.message}" if attempt.message else "")]
         lines += [f"  used: {size(attempt.peak_memory_bytes)} memory, {duration(attempt.cpu_s)} CPU time"]
     return lines
@@ -199,7 +194,11 @@ def retry(job_ids: tuple[int, ...], from_scratch: bool, as_json: bool) -> None:
 @click.option("--priority", type=click.Choice(["high", "medium", "low"]), required=True)
 @json_option
 def move(job_ids: tuple[int, ...], priority: str, as_json: bool) -> None:
-    """Give waiting jobs another priority."""
+    """Give waiting jobs another priority.
+
+    Inside a priority the first comes first. Half an hour of waiting weighs as much as one priority more, so that a low
+    job is not overtaken for ever.
+    """
     from hive.service import Hive
 
     hive = Hive.open()
