@@ -29,7 +29,7 @@ ROWS = (
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
     "usage snapshot cleaning",
-    "inference doctor",
+    "inference doctor builds",
     "service",
     "console monitor",
     "cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli.status cli",

@@ -9,8 +9,8 @@ import click
 from hive.cli.options import complete_job, json_option, print_json
 
 if TYPE_CHECKING:
+    from hive.builds import LiveRunner
     from hive.model import QueueControl
-    from hive.service import LiveRunner
 
 
 @click.command()
