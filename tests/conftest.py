@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 from hive_cli import RECIPES, HiveCli
+from hypothesis import HealthCheck, settings
 
 from hive.config import ALIASES
 from hive.db import Database
 from hive.paths import Home, default_home
 
 REAL_HOME = Path.home()
+
+# A busy machine is slow; that is no failure.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
