@@ -74,7 +74,7 @@ def waits_for(
     if len(running) >= machine.runners:
         return f"{len(running)} of {machine.runners} runners are busy"
     if limits.cpus > free.cpus:
-        return f"wants {limits.cpus} cores, {free.cpus} of {machine.cpus} are free"
+        return f"wants {limits.cpus} core{'s' * (limits.cpus != 1)}, {free.cpus} of {machine.cpus} are free"
     if limits.memory_bytes > free.memory_bytes:
         return f"wants {_gib(limits.memory_bytes)}, {_gib(free.memory_bytes)} of {_gib(machine.memory_bytes)} are free"
     return ABOUT_TO_START

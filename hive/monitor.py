@@ -231,6 +231,8 @@ def _head(now: Snapshot, width: int) -> list[Text]:
     words += [f"{len(now.runners)} of {now.runners_max} runners", f"{now.totals.get('queued', 0):,} waiting"]
     words += [f"empty in {duration(now.done_in_s)}"] if now.done_in_s else []
     words += [f"{now.totals.get('succeeded', 0):,} done", f"{now.totals.get('failed', 0):,} failed"]
+    if len("hive " + ", ".join(words)) > width:
+        del words[-2]  # the least of all news
     first = Text.assemble(("hive ", "bold"))
     if now.control.hold:
         first.append(f" {now.control.hold} ", "reverse yellow").append(" ")

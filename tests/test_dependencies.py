@@ -128,7 +128,7 @@ def test_what_needs_a_failed_build_fails_and_names_it(hive: HiveCli, source: Pat
     base, top = hive.job(1), hive.until_over(2)
     assert (base.name, base.state, top.name, top.state) == ("base", "failed", "top", "failed")
     assert top.failure is not None
-    assert "base (job 1) failed" in top.failure.message
+    assert "base (job 1), which failed" in top.failure.message
     assert hive.ok("list", "-q").out == ""
 
 
@@ -137,7 +137,10 @@ def test_a_whole_chain_can_be_tried_again(hive: HiveCli, source: Path) -> None:
     hive.ok("install", "--no-wait", "top")
     hive.ok("queue", "cancel", "1")
     assert hive.until_over(2).state == "failed"
-    hive.ok("queue", "retry", "1", "2")
+    assert "it needs base (job 1), which was cancelled" in hive.ok("queue", "show", "2").out
+    hive.ok("queue", "retry", "2")
+    hive.ok("queue", "cancel", "2", "1")
+    hive.ok("queue", "retry", "2", "1")
     assert hive.until_over(2).state == "succeeded"
     assert weights(hive, "top") == "on 0"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -173,8 +174,7 @@ def cancel(job_ids: tuple[int, ...], as_json: bool) -> None:
     """Cancel jobs that wait or run."""
     from hive.service import Hive
 
-    hive = Hive.open()
-    _report([hive.cancel(job_id) for job_id in job_ids], as_json)
+    _report(job_ids, Hive.open().cancel, as_json)
 
 
 @queue.command()
@@ -182,11 +182,13 @@ def cancel(job_ids: tuple[int, ...], as_json: bool) -> None:
 @click.option("--from-scratch", is_flag=True, help="Begin at the first step instead.")
 @json_option
 def retry(job_ids: tuple[int, ...], from_scratch: bool, as_json: bool) -> None:
-    """Try failed or cancelled jobs again, from their last checkpoint."""
+    """Try failed or cancelled jobs again, from their last checkpoint, and what they need with them."""
+    from functools import partial
+
     from hive.service import Hive
 
-    hive = Hive.open()
-    _report([hive.retry(job_id, from_scratch) for job_id in job_ids], as_json)
+    # What a job needs was queued before it, and comes first here too: it is no longer to be tried again afterwards.
+    _report(sorted(job_ids), partial(Hive.open().retry, from_scratch=from_scratch), as_json)
 
 
 @queue.command()
@@ -199,15 +201,11 @@ def move(job_ids: tuple[int, ...], priority: str, as_json: bool) -> None:
     Inside a priority the first comes first. Half an hour of waiting weighs as much as one priority more, so that a low
     job is not overtaken for ever.
     """
+    from functools import partial
+
     from hive.service import Hive
 
-    hive = Hive.open()
-    moved = [hive.move(job_id, priority) for job_id in job_ids]
-    if as_json:
-        print_json([job_json(job) for job in moved])
-        return
-    for job in moved:
-        click.echo(f"job {job.id} ({job.name}) has priority {job.priority_name}", err=True)
+    _report(job_ids, partial(Hive.open().move, priority=priority), as_json, lambda job: f"has priority {priority}")
 
 
 @queue.command()
@@ -285,12 +283,32 @@ def job_json(job: Job) -> dict[str, Any]:
     }
 
 
-def _report(jobs: list[Job], as_json: bool) -> None:
+def _report(
+    job_ids: Iterable[int],
+    change: Callable[[int], Job],
+    as_json: bool,
+    words: Callable[[Job], str] = lambda job: f"is {job.state}",
+) -> None:
+    """Change one job after the other, and tell of it. One that cannot be changed does not keep the others from it."""
+    from hive.console import render_error
+    from hive.errors import HiveError
+
+    changed: list[Job] = []
+    refused: list[HiveError] = []
+    for job_id in dict.fromkeys(job_ids):
+        try:
+            changed.append(change(job_id))
+        except HiveError as error:
+            refused.append(error)
+            continue
+        if not as_json:
+            click.echo(f"job {job_id} ({changed[-1].name}) {words(changed[-1])}", err=True)
     if as_json:
-        print_json([job_json(job) for job in jobs])
-        return
-    for job in jobs:
-        click.echo(f"job {job.id} ({job.name}) is {job.state}", err=True)
+        print_json([job_json(job) for job in changed])
+    for other in refused[1:]:
+        click.echo(render_error(other), err=True)
+    if refused:
+        raise refused[0]
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -87,6 +87,15 @@ def test_what_cannot_be_changed_is_refused(hive: HiveCli) -> None:
     assert hive("queue", "cancel").code == 2
 
 
+def test_a_job_that_cannot_be_changed_does_not_keep_the_others_from_it(hive: HiveCli) -> None:
+    hive.ok("queue", "pause")
+    for seed in ("1", "2"):
+        hive.ok("install", "--no-wait", "trivial", "--seed", seed)
+    mixed = hive("queue", "cancel", "9", "1", "8", "2")
+    assert mixed.code == 1 and "there is no job 9" in mixed.err and "there is no job 8" in mixed.err
+    assert {hive.job(1).state, hive.job(2).state} == {"cancelled"}
+
+
 def test_list_is_limited_to_the_newest(hive: HiveCli) -> None:
     for seed in range(3):
         hive.ok("install", "-q", "trivial", "--seed", str(seed))
