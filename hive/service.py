@@ -330,13 +330,18 @@ class Hive(Builds):
         recipe = read_recipe(self.store.path(package.artifact) / "recipe", "installed")
         return {option.name for option in recipe.run.options if isinstance(option.default, bool)}
 
+    @cached_property
+    def _runners(self) -> dict[str, Runner]:
+        """Every backend there is; it is asked once what works here."""
+        from hive.runners.all import runners
+
+        return runners(self.home, self.settings.base_image)
+
     def _runner_for(self, artifact: Artifact, wanted: str, say: Say) -> Runner:
         """The backend to use a model with: as asked for, else the one that built it if that works, else any."""
         wanted = wanted if wanted != "auto" else self.settings.runner
         if wanted == "auto":
-            from hive.runners.all import runners
-
-            builder = runners(self.home, self.settings.base_image).get(artifact.isolation.partition(":")[0])
+            builder = self._runners.get(artifact.isolation.partition(":")[0])
             if builder is not None and not builder.available():
                 return builder
         return self.pick_runner(wanted, say)[0]
@@ -422,10 +427,8 @@ class Hive(Builds):
 
     def backends(self) -> list[Backend]:
         """Every runner, with what it enforces here or why it cannot be used."""
-        from hive.runners.all import runners
-
         found = []
-        for runner in runners(self.home, self.settings.base_image).values():
+        for runner in self._runners.values():
             why = runner.available()
             found.append(Backend(runner.name, why, None if why else runner.isolation(), runner.refusals))
         return found
@@ -439,10 +442,10 @@ class Hive(Builds):
         from hive.runners.containers.images import image_for, runner_image
 
         self.home.create()
-        runner = docker(self.home, self.settings.base_image)
+        runner = docker(self._runners)
         shop = runner.workshop(self.settings.offline, say)
         made = [("runner", runner_image(shop, rebuild))]
-        made += [(name, image_for(shop, self.index.recipe(name).requirements)) for name in names]
+        made += [(name, image_for(shop, self.index.recipe(name).requirements, made[0][1])) for name in names]
         return made
 
     def lock(self, path: Path) -> int:

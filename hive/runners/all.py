@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hive.environments import Say
 from hive.errors import HiveError, RequestError, RunnerUnavailable
 from hive.paths import Home
@@ -17,9 +19,10 @@ def runners(home: Home, base_image: str = "") -> dict[str, Runner]:
     return {runner.name: runner for runner in (DockerRunner(home.root, base_image), ProcessRunner(home.root))}
 
 
-def docker(home: Home, base_image: str = "") -> DockerRunner:
-    """Raises RunnerUnavailable where no engine answers."""
-    runner = DockerRunner(home.root, base_image)
+def docker(known: Mapping[str, Runner]) -> DockerRunner:
+    """The one of these that builds images. Raises RunnerUnavailable where no engine answers."""
+    runner = known[DockerRunner.name]
+    assert isinstance(runner, DockerRunner)
     if why := runner.available():
         raise RunnerUnavailable("there is no Docker Engine to build an image with", why)
     return runner
