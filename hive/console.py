@@ -56,6 +56,16 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
+def cut(text: str) -> str:
+    """Lines no wider than the terminal that stdout is; whole lines where it is none."""
+    try:
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return text
+    wide = columns or 80
+    return "\n".join(line if len(line) <= wide else f"{line[: wide - 1]}…" for line in text.split("\n"))
+
+
 def size(size_bytes: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size_bytes < 1024:

@@ -117,6 +117,8 @@ def test_what_is_needed_is_not_removed(hive: HiveCli) -> None:
     assert refused.code == 1
     assert "top needs it" in refused.err
     hive.ok("remove", "base", "top")
+    [listed] = [line for line in hive.ok("queue", "list").out.splitlines() if " top " in line]
+    assert listed.endswith("it needs base (job 1), which failed")
     assert hive.ok("list", "-q").out == ""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hive.model import Attempt, Job, Story, Try
 
 
-COLUMNS = ("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE")
+COLUMNS = ("JOB", "NAME", "STATE", "PRIORITY", "PROFILE", "SINCE", "WHY")
 
 
 @click.group()
@@ -26,7 +26,7 @@ def queue() -> None:
 def status(as_json: bool) -> None:
     """What runs, what waits and why, and when all will be done."""
     from hive.cli.runners import control_json, control_words
-    from hive.console import duration, table
+    from hive.console import cut, duration, table
     from hive.service import Hive
 
     now = Hive.open().queue_status()
@@ -52,8 +52,8 @@ def status(as_json: bool) -> None:
     elif names := sorted({job.name for job in now.running + now.waiting if job.work.expected_s is None}):
         click.echo(f"when it will be empty is not known: never built here before: {', '.join(names)}")
     if now.running or now.waiting:
-        rows = [(*_row(job), now.reasons.get(job.id, "")) for job in now.running + now.waiting]
-        click.echo(table((*COLUMNS, "WAITS FOR"), rows))
+        rows = [_row(job, now.reasons.get(job.id, "")) for job in now.running + now.waiting]
+        click.echo(cut(table(COLUMNS, rows)))
 
 
 @queue.command(name="list")
@@ -62,7 +62,7 @@ def status(as_json: bool) -> None:
 @json_option
 def list_(limit: int, quiet: bool, as_json: bool) -> None:
     """The newest jobs, whatever their state."""
-    from hive.console import table
+    from hive.console import cut, table
     from hive.service import Hive
 
     jobs = Hive.open().jobs(limit)
@@ -72,7 +72,7 @@ def list_(limit: int, quiet: bool, as_json: bool) -> None:
         for job in jobs:
             click.echo(job.id)
     else:
-        click.echo(table(COLUMNS, map(_row, jobs)))
+        click.echo(cut(table(COLUMNS, map(_row, jobs))))
 
 
 @queue.command()
@@ -311,9 +311,11 @@ def _report(
         raise refused[0]
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _row(job: Job, reason: str = "") -> tuple[str, ...]:
+    """reason: why it waits; of a job that is over, why it was not built, is told without."""
     from hive.console import ago
 
     since = job.finished_at or (job.started_at if job.state == "running" else job.created_at) or job.created_at
     state = str(job.state) + (f" ({job.failure.kind})" if job.failure and job.state == "failed" else "")
-    return (str(job.id), job.name, state, job.priority_name, job.build.profile, ago(since))
+    why = reason or (job.failure.message if job.failure else "")
+    return (str(job.id), job.name, state, job.priority_name, job.build.profile, ago(since), why)

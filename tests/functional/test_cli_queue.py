@@ -96,6 +96,21 @@ def test_a_job_that_cannot_be_changed_does_not_keep_the_others_from_it(hive: Hiv
     assert {hive.job(1).state, hive.job(2).state} == {"cancelled"}
 
 
+def test_many_commands_at_once_on_one_home(hive: HiveCli) -> None:
+    """Each does its work or says why not; none meets a bug, and what is there afterwards is whole."""
+    commands = [("install", "trivial", "--seed", str(seed % 3), "--rebuild") for seed in range(5)]
+    commands += [("queue", "cancel", "1"), ("queue", "move", "2", "--priority", "high"), ("queue", "retry", "1")]
+    commands += [("queue", "list"), ("status", "--json"), ("clean", "--older-than", "0"), ("queue", "show", "1")]
+    crowd = [(command, hive.start(*command)) for command in commands]
+    for command, process in crowd:
+        _, told = process.communicate(timeout=hive.deadline_s)
+        assert process.returncode in (0, 1, 3) and "bug in hive" not in told, (command, told)
+    until(lambda: not hive.supervisors(), "all is done")
+    states = {job.state for job in hive.service().jobs(100)}
+    assert states <= {"succeeded", "cancelled"} and "succeeded" in states
+    hive.ok("verify")
+
+
 def test_list_is_limited_to_the_newest(hive: HiveCli) -> None:
     for seed in range(3):
         hive.ok("install", "-q", "trivial", "--seed", str(seed))

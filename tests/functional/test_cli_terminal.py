@@ -84,3 +84,12 @@ def test_recipe_cannot_drive_the_terminal(tiny: HiveCli) -> None:
     with on_terminal(tiny, "run", "tiny", "\x1b[31mred.txt", "-o", "x.txt") as terminal:
         assert terminal.wait() == 1
     assert "\x1b[31m" not in terminal.raw and "is not a list of numbers" in terminal.text
+
+
+def test_a_long_reason_does_not_break_the_rows_of_a_terminal(hive: HiveCli) -> None:
+    hive("install", "raises")
+    with on_terminal(hive, "queue", "list") as terminal:
+        assert terminal.wait() == 0
+    [row] = [line for line in terminal.text.splitlines() if "raises" in line]
+    assert len(row.rstrip()) <= 80 and row.rstrip().endswith("…")
+    assert hive.ok("queue", "list").out.endswith("ZeroDivisionError: division by zero\n"), "whole in a pipe"
