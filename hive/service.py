@@ -199,6 +199,7 @@ class Hive:
         from hive.plan import Choices, keeps, make_build, step_of
         from hive.resolve import resolve, split_request
 
+        as_of = queue.newest_event(self.db)
         asked = {split_request(name)[0] for name in request.names}
         steps: list[Step] = []
         keys: dict[str, str] = {}
@@ -234,8 +235,8 @@ class Hive:
             )  # fmt: skip
             keys[recipe.name] = build.key
         if runner is None:
-            return Plan(tuple(steps))
-        return Plan(tuple(steps), runner.name, why_runner, runner.isolation())
+            return Plan(tuple(steps), as_of=as_of)
+        return Plan(tuple(steps), runner.name, why_runner, runner.isolation(), as_of)
 
     def install(self, request: InstallRequest, plan: Plan) -> Ticket:
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
@@ -276,7 +277,7 @@ class Hive:
         jobs: list[Job] = []
         if builds:
             automatic = {step.recipe.name for step in plan.builds} - asked
-            jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic)
+            jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic, plan.as_of)
             if not queue.control(self.db).hold:
                 launch(self.home, self._begin)
         return Ticket(plan, tuple(jobs), tuple(done))

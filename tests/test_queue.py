@@ -84,6 +84,16 @@ def test_what_is_over_is_not_joined(db: Database) -> None:
 # Taking out
 
 
+def test_what_has_been_built_since_the_plan_was_made_is_joined(db: Database) -> None:
+    as_of = queue.newest_event(db)
+    first = claimed(db, "a")
+    queue.apply(db, first, Event.SUCCEED)
+    [joined] = queue.enqueue(db, [(build("a"), work())], 1, set(), as_of)
+    assert (joined.id, joined.state) == (first.id, JobState.SUCCEEDED)
+    [later] = queue.enqueue(db, [(build("a"), work())], 1, set(), queue.newest_event(db))
+    assert later.id != first.id, "of a plan that knew of it"
+
+
 def test_urgent_first_then_in_order(db: Database) -> None:
     for name, priority in (("low", 2), ("first", 1), ("second", 1), ("high", 0)):
         enqueue(db, name, priority)

@@ -11,10 +11,19 @@ INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
 -- The job that is building this key, if one is.
 SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running');
 
+-- name: built_since
+-- The job that has built this key since an event.
+SELECT j.* FROM job_events e JOIN jobs j ON j.id = e.job_id
+WHERE e.id > :as_of AND e.event = 'succeed' AND j.build_key = :build_key AND j.state = 'succeeded'
+ORDER BY e.id DESC LIMIT 1;
+
+-- name: newest_event
+SELECT max(id) AS id FROM job_events;
+
 -- name: claim
 -- The next job that may start: due, nothing it needs outstanding, within the free cores and memory. Of the first of each
 -- priority the one that comes first when every :ageing_s of waiting count as one priority more. What does not fit is
--- overtaken by what does.
+-- overtaken by what does. Due is also what would have to wait longer than any pause: the clock was put back since.
 UPDATE jobs
 SET state = 'running', attempt = attempt + 1, started_at = :now, failure = NULL
 WHERE id = (
