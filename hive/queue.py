@@ -100,7 +100,10 @@ def enqueue(
 def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNLIMITED) -> Job | None:
     """Take the next job that may start and begin its attempt, or None."""
     now = time.time()
-    free = {"now": now, "free_cpus": free_cpus, "free_memory_bytes": free_memory_bytes}
+    free = {
+        "now": now, "longest_pause_s": states.LONGEST_PAUSE_S,
+        "free_cpus": free_cpus, "free_memory_bytes": free_memory_bytes,
+    }  # fmt: skip
     with db.write():
         if db.one("jobs.passed_over", **free, patience_s=PATIENCE_S):
             return None

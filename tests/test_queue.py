@@ -143,6 +143,15 @@ def test_a_job_in_its_pause_is_not_claimed(db: Database) -> None:
     assert again.attempt == 2
 
 
+def test_a_pause_that_the_clock_was_put_back_in_is_over(db: Database) -> None:
+    """Or the job would wait as long as the clock was wrong."""
+    job = claimed(db)
+    queue.fail_or_retry(db, job, LOST)
+    db.connection.execute("UPDATE jobs SET not_before = ?", (time.time() + 2 * 86400,))
+    again = queue.claim(db, 8)
+    assert again is not None and again.id == job.id
+
+
 def test_sixteen_claim_at_once_and_each_job_is_taken_once(home_database: Path) -> None:
     with_db = Database(home_database)
     for seed in range(40):

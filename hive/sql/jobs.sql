@@ -31,7 +31,7 @@ WHERE id = (
     FROM (VALUES (0), (1), (2)) AS p
     JOIN jobs head ON head.id = (
         SELECT id FROM jobs j
-        WHERE state = 'queued' AND priority = p.column1 AND not_before <= :now
+        WHERE state = 'queued' AND priority = p.column1 AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
           AND cpus <= :free_cpus AND memory_bytes <= :free_memory_bytes
           AND NOT EXISTS (
               SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
@@ -46,7 +46,7 @@ SELECT head.id
 FROM (VALUES (0), (1), (2)) AS p
 JOIN jobs head ON head.id = (
     SELECT id FROM jobs j
-    WHERE state = 'queued' AND priority = p.column1 AND not_before <= :now
+    WHERE state = 'queued' AND priority = p.column1 AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
       AND NOT EXISTS (
           SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
           WHERE n.job_id = j.id AND d.state <> 'succeeded')
