@@ -24,6 +24,7 @@ from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RunnerUnavailable
 from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
+from hive.runners.attempt import wake
 from hive.runners.base import Runner, refuse_untrusted
 from hive.states import JobState
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 # How long to sleep at most before looking for new work, cancelled jobs and adopted runners.
 LOOK_EVERY_S = 0.1
 GRACE_S = 10.0
+LATE_S = 2.0  # a run that is so long past its deadline has a keeper that somebody has stopped
 
 
 class Running:
@@ -45,6 +47,7 @@ class Running:
         self.folder = folder
         self.waiting_on = runner.wait_descriptor(handle)  # becomes readable at its end
         self.stopping = False
+        self.overdue_at = time.monotonic() + job.work.limits.wall_s + LATE_S  # at the latest: it may be an adopted one
 
     def look_only(self) -> None:
         """Nothing more to wait on: it is looked at from time to time."""
@@ -212,6 +215,8 @@ class Supervisor:
                 if stale and not live.stopping:
                     live.stopping = True
                     live.runner.stop(live.folder, live.handle, GRACE_S)
+                if time.monotonic() > live.overdue_at:
+                    wake(live.folder, live.handle)
                 continue
             del self.running[live.job.id, live.job.attempt]
             live.look_only()
