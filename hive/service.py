@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hive.inference import RunOutcome
     from hive.plan import Choices, Machine
     from hive.progress import LogTail
+    from hive.recovery import Rebuilt
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
     from hive.snapshot import Observer
@@ -141,8 +142,9 @@ class Hive:
 
     @cached_property
     def db(self) -> Database:
-        """The database for changes: made on first use."""
+        """The database for changes: made on first use. Raises DamagedDatabase, as all that asks it may: see `mend`."""
         self.home.create()
+        self._refuse_lost()
         return Database(self.home.database)
 
     @cached_property
@@ -150,10 +152,25 @@ class Hive:
         """The database for questions. None before anything was ever installed; asking creates nothing."""
         if "db" in self.__dict__:
             return self.db
+        self._refuse_lost()
         found = Database(self.home.database, readonly=True) if self.home.database.exists() else None
         if found and found.is_old:
             return self.db
         return found if found and not found.is_empty else None
+
+    def _refuse_lost(self) -> None:
+        if not self.home.database.exists() or not self.home.database.stat().st_size:
+            from hive.recovery import refuse_lost
+
+            refuse_lost(self.home)
+
+    def mend(self) -> Rebuilt | None:
+        """Make a damaged or lost database again from the store; None if it is sound by now. Raises StoreError."""
+        from hive.recovery import rebuild
+
+        for opened in ("db", "_reading"):
+            self.__dict__.pop(opened, None)
+        return rebuild(self.home, self.store)
 
     @cached_property
     def store(self) -> Store:
@@ -312,8 +329,10 @@ class Hive:
         return packages
 
     def verify(self, names: list[str]) -> Iterator[tuple[Package, list[Damage]]]:
-        """Hash the files of the packages named (or of all) again. Raises RequestError."""
+        """Hash the files of the packages named (or of all) again. Raises RequestError, DamagedDatabase."""
         db = self._reading
+        if db:
+            db.check()
         chosen = [installed.get(db, name) for name in names] if names and db else self.packages()
         if names and not db:
             raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")

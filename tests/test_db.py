@@ -80,7 +80,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, re
     path = tmp_path / "hive.db"
     path.write_bytes(b"this is not a database " * 100)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="not a usable database"):
+    with pytest.raises(StoreError, match="is damaged"):
         Database(path, readonly)
     assert path.read_bytes() == before
 

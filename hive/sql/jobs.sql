@@ -4,6 +4,10 @@ INSERT INTO jobs (name, version, build_key, state, priority, cpus, memory_bytes,
 VALUES (:name, :version, :build_key, 'queued', :priority, :cpus, :memory_bytes, :build, :work, :now)
 RETURNING id;
 
+-- name: number_from
+-- In a database that has had no job yet: the first will be the one after :last.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', :last);
+
 -- name: insert_need
 INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
 
@@ -82,7 +86,7 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.
 -- name: build_times
 -- How long the newest builds of a model in this profile took, with these parameters first.
 SELECT wall_s FROM artifacts
-WHERE name = :name AND json_extract(build, '$.profile') = :profile
+WHERE name = :name AND json_extract(build, '$.profile') = :profile AND wall_s > 0
 ORDER BY json_extract(build, '$.params') = json(:params) DESC, created_at DESC LIMIT 3;
 
 -- name: event
