@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
+from engine import IN_CI
 from hive_cli import RECIPES, HiveCli, kill, until, wait_gone
 
 from hive import installed, queue
@@ -25,6 +28,13 @@ SURROUNDINGS = {
 Figure = Callable[[str, str], None]  # of the closing table: what, measured
 MANY = 1_000_000
 SLOW = ("--param", "steps=40", "--param", "pause_ms=50")
+
+
+def lacking(package: str) -> NoReturn:
+    """Skip a test that needs a tool of the system. In CI it fails instead."""
+    if IN_CI:
+        pytest.fail(f"no {package} here")
+    pytest.skip(f"no {package}: apt-get install {package}")
 
 
 @contextmanager

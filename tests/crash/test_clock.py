@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crashing import SLOW, Figure, check_whole, kill_and_wait, run_pids, until_checkpoint
+from crashing import SLOW, Figure, check_whole, kill_and_wait, lacking, run_pids, until_checkpoint
 from hive_cli import HiveCli
 
 SetClock = Callable[[str], None]
@@ -19,7 +19,7 @@ def clock(hive: HiveCli) -> SetClock:
     """Sets the clock that hive's own processes see, from now on, so much off the true one."""
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not libraries:
-        pytest.skip("no libfaketime: apt-get install faketime")
+        lacking("faketime")
     told = hive.cwd / "clock"
     told.write_text("+0\n")
     hive.environment |= {
