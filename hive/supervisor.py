@@ -6,6 +6,7 @@ carries on.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -21,7 +22,7 @@ from hive_runner.frozen import replace
 from hive import installed, orders, queue
 from hive.capacity import Machine, room, runners_wanted
 from hive.db import Database
-from hive.errors import HiveError, NoCapacity, RunnerUnavailable
+from hive.errors import HiveError, NoCapacity, RunnerUnavailable, StoreError
 from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
 from hive.runners.attempt import wake
@@ -264,8 +265,12 @@ def failure_of(error: Exception) -> Failure:
         return Failure("disk_full", error.message, error.why, error.hint)
     if isinstance(error, BadOutput):
         return Failure("bad_output", error.message, error.why, error.hint)
+    if isinstance(error, StoreError):
+        return Failure("infrastructure", error.message, error.why, error.hint)
     if isinstance(error, HiveError):
         return Failure("recipe_error", error.message, error.why, error.hint)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure("disk_full", "the disk is full", str(error), "make room, then: hive queue retry")
     return Failure("infrastructure", str(error))
 
 

@@ -13,10 +13,8 @@ import sys
 from itertools import count
 
 import pytest
-from crashing import Figure, check_whole, lacking, queued
+from crashing import Figure, check, lacking, queued
 from hive_cli import HiveCli
-
-from hive.states import JobState
 
 CALLS = ("fsync", "fdatasync", "rename,renameat,renameat2", "link,linkat", "ftruncate", "pwrite64")
 FAULTS = ("signal=SIGKILL", "error=ENOSPC", "error=EIO")
@@ -76,12 +74,3 @@ def meddled(hive: HiveCli, strace: str, calls: str, fault: str, number: int, see
     assert mended.code == 0, f"{mended}\n{point}"
     check(hive, point)
     return "INJECTED" in trace.read_text() or supervised.returncode == -9
-
-
-def check(hive: HiveCli, point: str) -> None:
-    """Whole, but for builds that failed for the reason that they met."""
-    jobs = hive.service().jobs(1000)
-    failed = [job for job in jobs if job.state is JobState.FAILED]
-    for job in failed:
-        assert job.failure and job.failure.kind in ("disk_full", "infrastructure", "recipe_error"), f"{job}\n{point}"
-    check_whole(hive, len(jobs) - len(failed), len(failed))
