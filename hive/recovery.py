@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,28 +66,27 @@ def rebuild(home: Home, store: Store) -> Rebuilt | None:
 
     Killed at any moment it leaves a damaged database, none, or the new one. Raises StoreError.
     """
-    lock = _supervisors_lock(home)
     try:
-        with locked(home.database):
-            if is_sound(home):
-                return None
-            return _replace(home, store)
+        with _no_supervisor(home), locked(home.database):
+            return None if is_sound(home) else _replace(home, store)
     except OSError as error:
         raise StoreError(f"cannot rebuild {home.database}", error.strerror or str(error)) from error
-    finally:
-        os.close(lock)
 
 
-def _supervisors_lock(home: Home) -> int:
-    """So that no supervisor works on with what is put aside. Raises StoreError."""
+@contextmanager
+def _no_supervisor(home: Home) -> Iterator[None]:
+    """None works on with what is put aside. Raises StoreError."""
     deadline = time.monotonic() + PATIENCE_S
     while (lock := take_supervisor_lock(home)) is None:
         if time.monotonic() > deadline:
             raise StoreError(
-                f"{home.database} cannot be rebuilt now", "a supervisor is at work", "try again when it has left"
+                f"cannot rebuild {home.database} now", "a supervisor is at work", "try again when it has left"
             )
         time.sleep(0.1)
-    return lock
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _replace(home: Home, store: Store) -> Rebuilt:

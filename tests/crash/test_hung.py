@@ -9,7 +9,7 @@ import pytest
 from crashing import Figure, run_pids
 from hive_cli import HiveCli, kill
 
-LIMIT_S = 4.0
+LIMIT_S = 6.0
 LATE_S = 5.0
 
 WHO: dict[str, Callable[[HiveCli], object]] = {"run": run_pids, "shim": HiveCli.shims}

@@ -18,6 +18,7 @@ from hive.model import Job
 STEPS = ("--param", "steps=20", "--param", "pause_ms=20")
 USERS = 2  # commands at a time
 LONGEST_PAUSE_S = 0.3  # between two kills
+PATIENCE_S = 900  # at the end: the pause before another try doubles each time
 COMPARED = 10  # builds that are compared with ones that nobody disturbed
 
 
@@ -65,9 +66,9 @@ def test_random_kills(
         if killed.total() < kills:
             kill_one_of(users, hive, chance, killed)
     users.wanted.clear()
-    until(lambda: users.act() or not users.commands, "every command has ended")
+    until(lambda: users.act() or not users.commands, "every command has ended", PATIENCE_S)
     hive.ok("start")
-    done = until(lambda: all_over(hive), "every job is over")
+    done = until(lambda: all_over(hive), "every job is over", PATIENCE_S)
     asked = len(users.served)
     check_whole(hive, jobs=asked)
     assert len({job.build_key for job in done}) == asked
