@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crashing import Figure, check_whole, queued
+from conftest import isolate
+from crashing import SURROUNDINGS, Figure, check_whole, queued
 from hive_cli import HiveCli, until
 
 from hive import installed
@@ -17,18 +18,29 @@ COUNTERS = 3
 Harm = Callable[[HiveCli, random.Random], None]
 
 
-@pytest.fixture
-def hive(hive: HiveCli) -> HiveCli:
-    """With some packages, one of them in two versions of which the second is installed."""
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home that has some packages, one of them in two versions of which the second is installed."""
+    folder = tmp_path_factory.mktemp("built")
     for number in range(COUNTERS):
-        copy = hive.cwd / "recipes" / f"counter{number}"
+        copy = folder / "recipes" / f"counter{number}"
         shutil.copytree(Path(__file__).parent / "recipes" / "counter", copy)
         text = (copy / "recipe.toml").read_text()
         (copy / "recipe.toml").write_text(text.replace('name = "counter"', f'name = "counter{number}"'))
-    hive.environment["HIVE_SOURCES"] += f":{hive.cwd / 'recipes'}"
-    hive.ok("install", "counter", "--seed", "1")
-    hive.ok("install", "counter", "--seed", "2", *(f"counter{number}" for number in range(COUNTERS)))
-    until(lambda: not hive.supervisors(), "the supervisor has left", 20)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        isolate(monkeypatch, folder)
+        cli = HiveCli(folder / "hive", folder, {"HIVE_SOURCES": f"{SURROUNDINGS['HIVE_SOURCES']}:{folder / 'recipes'}"})
+        cli.ok("install", "counter", "--seed", "1")
+        cli.ok("install", "counter", "--seed", "2", *(f"counter{number}" for number in range(COUNTERS)))
+        until(lambda: not cli.supervisors(), "the supervisor has left", 20)
+    return folder
+
+
+@pytest.fixture
+def hive(hive: HiveCli, built: Path) -> HiveCli:
+    """With a copy of that home."""
+    hive.environment["HIVE_SOURCES"] += f":{built / 'recipes'}"
+    shutil.copytree(built / "hive", hive.home)
     return hive
 
 

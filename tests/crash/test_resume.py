@@ -18,7 +18,7 @@ LONGEST_S = 1.2  # before a kill
 def test_random_moments(
     hive: HiveCli, reference: Reference, whole: bool, chance: random.Random, figure: Figure
 ) -> None:
-    moments = 20 if whole else 3
+    moments = 20 if whole else 2
     expected = reference("counter", *SLOW)
     killed = 0
     for number in range(1, moments + 1):

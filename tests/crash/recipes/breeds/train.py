@@ -19,5 +19,7 @@ def train(run):
     subprocess.run([sys.executable, "-c", CHILD, run.params.mark])
     time.sleep(0.5)  # they fork
     run.phase("grown")
-    time.sleep(run.params.seconds)
+    deadline = time.monotonic() + run.params.seconds
+    while time.monotonic() < deadline and not run.should_stop:
+        time.sleep(0.1)
     (run.out / "weights.json").write_text("[]")
