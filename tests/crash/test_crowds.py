@@ -45,7 +45,7 @@ def one_of_a_crowd(hive: HiveCli) -> None:
 
 def test_twenty_identical_installs_are_one_build(hive: HiveCli) -> None:
     crowd = [hive.start("install", "counter", "--param", "pause_ms=50") for _ in range(CROWD)]
-    ends = [each.communicate(timeout=100) for each in crowd]
+    ends = [each.communicate(timeout=300) for each in crowd]
     for each, (out, err) in zip(crowd, ends, strict=True):
         assert each.returncode == 0, out + err
     assert len(hive.service().jobs(100)) == 1
@@ -60,7 +60,7 @@ def test_installs_of_several_models_at_once(hive: HiveCli) -> None:
     seeds = [str(number) for number in range(6)]
     crowd = [hive.start("install", "counter", "--seed", seed) for seed in seeds * 2]
     for each in crowd:
-        out, err = each.communicate(timeout=100)
+        out, err = each.communicate(timeout=300)
         assert each.returncode == 0, out + err
     assert len(hive.service().jobs(100)) == len(seeds), "one build each"
     check_whole(hive, jobs=len(seeds))
