@@ -88,8 +88,10 @@ def kill_one_of(users: Users, hive: HiveCli, chance: random.Random, killed: Coun
         "shims": list(hive.shims()),
         "runs": run_pids(hive),
     }
-    kind = chance.choice(list(living))  # if there is none of it, another time
-    if living[kind]:
+    if killed["commands"] > killed.total() / 3:  # there is always one of them, and the others have their turn
+        del living["commands"]
+    if kinds := [kind for kind, pids in living.items() if pids]:
+        kind = chance.choice(kinds)
         victim = chance.choice(living[kind])
         kill(victim)
         killed[kind] += 1
