@@ -13,9 +13,9 @@ check:
     mypy
     pytest -q tests/test_layers.py
 
-# SIGKILL at named points
-crash:
-    pytest -q tests/crash
+# all kills, faults and jumps of the clock, not just the few of `just test`; prints a table. --seed N repeats a run
+crash *ARGS:
+    pytest -q -n "${PYTEST_WORKERS:-2}" tests/crash --whole {{ARGS}}
 
 # figures, each beside a floor or a peer
 bench:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hive.errors import StoreError
+from hive.errors import DamagedDatabase, StoreError
 
 try:
     import pysqlite3.dbapi2 as sqlite3
@@ -68,6 +68,21 @@ def journal_mode(path: Path) -> str:
     return "wal" if wal_is_safe() and is_local(path.parent) else "delete"
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else writes to the database `path` meanwhile, nor makes it."""
+    descriptor = os.open(path.with_name("database.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _damaged(path: Path, why: str) -> DamagedDatabase:
+    return DamagedDatabase(f"{path} is damaged", why, "hive verify")
+
+
 def _dictionary(cursor: Any, values: tuple[Any, ...]) -> dict[str, Any]:
     return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
 
@@ -86,7 +101,7 @@ class Database:
                 f"cannot open {path}", str(error), "check the permissions and the free space of its folder"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path} is not a usable database", str(error), "see: hive doctor") from error
+            raise _damaged(path, str(error)) from error
 
     def _connect(self) -> Any:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=30)
@@ -130,6 +145,9 @@ class Database:
     def _version(self) -> int:
         return int(self.connection.execute("PRAGMA user_version").fetchone()["user_version"])
 
+    def _tables(self) -> int:
+        return int(self.connection.execute("SELECT count(*) AS n FROM sqlite_schema").fetchone()["n"])
+
     def _refuse_newer(self, version: int) -> None:
         raise StoreError(
             f"{self.path} was written by a newer hive",
@@ -139,7 +157,7 @@ class Database:
 
     def _refuse_foreign(self) -> None:
         """A file that is not marked as hive's must be empty."""
-        tables = self.connection.execute("SELECT count(*) AS n FROM sqlite_schema").fetchone()["n"]
+        tables = self._tables()
         # The mark is read last: tables and mark appear at once when another process creates the database meanwhile.
         mark = self.connection.execute("PRAGMA application_id").fetchone()["application_id"]
         if mark != APPLICATION_ID and (mark or tables):
@@ -147,13 +165,15 @@ class Database:
 
     def _migrate(self) -> None:
         """Bring the schema up to date under the file lock, looking again once inside it."""
-        with self._file_lock():
+        with locked(self.path):
             version = self._version()
             if version > SCHEMA_VERSION:
                 self._refuse_newer(version)
             if version == SCHEMA_VERSION:
                 return
             if version == 0:
+                if self._tables():
+                    raise _damaged(self.path, "it has tables and no version")
                 self.connection.execute(f"PRAGMA journal_mode = {journal_mode(self.path)}")
                 scripts = ["schema.sql"]
             else:
@@ -169,41 +189,58 @@ class Database:
             )
 
     def all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.connection.execute(query(name), values).fetchall()
+        """Every row. Raises DamagedDatabase, like `one` and `run`."""
+        with self._explained():
+            rows: list[dict[str, Any]] = self.connection.execute(query(name), values).fetchall()
         return rows
 
     def one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
-        row: dict[str, Any] | None = self.connection.execute(query(name), values).fetchone()
+        with self._explained():
+            row: dict[str, Any] | None = self.connection.execute(query(name), values).fetchone()
         return row
 
     def run(self, name: str, /, **values: Any) -> int:
         """Execute a statement; the number of rows it changed."""
-        return int(self.connection.execute(query(name), values).rowcount)
+        with self._explained():
+            return int(self.connection.execute(query(name), values).rowcount)
+
+    def check(self) -> None:
+        """Have every page looked at. Raises DamagedDatabase."""
+        with self._explained():
+            found = self.connection.execute("PRAGMA integrity_check(1)").fetchone()["integrity_check"]
+        if found != "ok":
+            raise _damaged(self.path, found)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """SQLite's errors about its file become hive's; those about a statement stay what they are."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"cannot use {self.path}", str(error), "make room on its disk, or check its permissions"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # what SQLite raises for a malformed file, and for nothing else
+                raise _damaged(self.path, str(error)) from error
+            raise
 
     def version_seen(self) -> int:
         """Changes whenever another connection has committed."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()["data_version"])
-
-    @contextmanager
-    def _file_lock(self) -> Iterator[None]:
-        descriptor = os.open(self.path.with_name("database.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        with self._explained():
+            return int(self.connection.execute("PRAGMA data_version").fetchone()["data_version"])
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
         """Nobody writes meanwhile. It needs no room on the disk, and no right to write to the database."""
-        with self._file_lock():
+        with locked(self.path):
             yield
 
     @contextmanager
     def write(self) -> Iterator[None]:
         """One durable transaction. No I/O besides the database belongs inside. Raises StoreError on a full disk."""
         try:
-            with self._file_lock():
+            with self._explained(), locked(self.path):
                 self.connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield
@@ -212,10 +249,6 @@ class Database:
                     if self.connection.in_transaction:
                         self.connection.execute("ROLLBACK")
                     raise
-        except sqlite3.OperationalError as error:
-            raise StoreError(
-                f"cannot write to {self.path}", str(error), "make room on its disk, or check its permissions"
-            ) from error
         except OSError as error:
             raise StoreError(f"cannot write to {self.path}", error.strerror or str(error)) from error
 

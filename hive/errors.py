@@ -65,6 +65,10 @@ class StoreError(HiveError):
     """The database or store cannot be used: newer schema, no permission, disk full."""
 
 
+class DamagedDatabase(StoreError):
+    """The database is not what hive wrote, or gone. What was installed can be read from the store."""
+
+
 def for_failure(kind: str) -> type[HiveError]:
     """The error class, and so the exit code, of a job's failure kind."""
     return {

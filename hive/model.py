@@ -216,6 +216,7 @@ class Plan:
     runner: str = ""  # the backend that builds; "" if there is nothing to build
     why_runner: str = ""
     isolation: Isolation | None = None
+    as_of: int = 0  # the newest event of the queue when it was made
 
     @property
     def builds(self) -> tuple[Step, ...]:

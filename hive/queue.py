@@ -47,8 +47,15 @@ def job_of(row: dict[str, Any]) -> Job:
     )
 
 
-def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, automatic: set[str]) -> list[Job]:
-    """Queue the builds of one plan, in order; a build that is queued or running already is joined, not doubled.
+def enqueue(
+    db: Database,
+    builds: Iterable[tuple[Build, Work]],
+    priority: int,
+    automatic: set[str],
+    as_of: int | None = None,
+) -> list[Job]:
+    """Queue the builds of one plan, in order; a build that is queued or running already is joined, not doubled, and so
+    is one that has succeeded since event `as_of`, when the plan was made.
 
     Each depends on the earlier ones that its build names. `automatic` holds the names nobody asked for by name.
     """
@@ -59,6 +66,8 @@ def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, a
             key = build.key
             detail = "automatic" if build.name in automatic else ""
             row = db.one("jobs.live_by_key", build_key=key)
+            if row is None and as_of is not None:
+                row = db.one("jobs.built_since", build_key=key, as_of=as_of)
             if row is None:
                 inserted = db.one(
                     "jobs.insert",
@@ -91,7 +100,10 @@ def enqueue(db: Database, builds: Iterable[tuple[Build, Work]], priority: int, a
 def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNLIMITED) -> Job | None:
     """Take the next job that may start and begin its attempt, or None."""
     now = time.time()
-    free = {"now": now, "free_cpus": free_cpus, "free_memory_bytes": free_memory_bytes}
+    free = {
+        "now": now, "longest_pause_s": states.LONGEST_PAUSE_S,
+        "free_cpus": free_cpus, "free_memory_bytes": free_memory_bytes,
+    }  # fmt: skip
     with db.write():
         if db.one("jobs.passed_over", **free, patience_s=PATIENCE_S):
             return None
@@ -322,6 +334,12 @@ def waiting(db: Database, limit: int = 1000) -> list[Job]:
     """Those that wait, in the order in which they would be claimed if all fitted; at most `limit`."""
     jobs = [job_of(row) for row in db.all("jobs.waiting", limit=limit)]
     return sorted(jobs, key=lambda job: (job.priority + job.created_at / AGEING_S, job.id))
+
+
+def newest_event(db: Database) -> int:
+    """The number of the newest event of all jobs: what comes later has a greater one. 0 before the first."""
+    row = db.one("jobs.newest_event")
+    return int(row["id"] or 0) if row else 0
 
 
 def newest(db: Database, limit: int) -> list[Job]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hive.index import Index
     from hive.inference import RunOutcome
     from hive.plan import Choices, Machine
+    from hive.recovery import Rebuilt
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
     from hive.store import Damage, Store
@@ -102,8 +103,9 @@ class Hive(Builds):
 
     @cached_property
     def db(self) -> Database:
-        """The database for changes: made on first use."""
+        """The database for changes: made on first use. Raises DamagedDatabase, as all that asks it may: see `mend`."""
         self.home.create()
+        self._refuse_lost()
         return Database(self.home.database)
 
     @cached_property
@@ -111,10 +113,25 @@ class Hive(Builds):
         """The database for questions. None before anything was ever installed; asking creates nothing."""
         if "db" in self.__dict__:
             return self.db
+        self._refuse_lost()
         found = Database(self.home.database, readonly=True) if self.home.database.exists() else None
         if found and found.is_old:
             return self.db
         return found if found and not found.is_empty else None
+
+    def _refuse_lost(self) -> None:
+        if not self.home.database.exists() or not self.home.database.stat().st_size:
+            from hive.recovery import refuse_lost
+
+            refuse_lost(self.home)
+
+    def mend(self) -> Rebuilt | None:
+        """Make a damaged or lost database again from the store; None if it is sound by now. Raises StoreError."""
+        from hive.recovery import rebuild
+
+        for opened in ("db", "_reading"):
+            self.__dict__.pop(opened, None)
+        return rebuild(self.home, self.store)
 
     @cached_property
     def store(self) -> Store:
@@ -164,6 +181,7 @@ class Hive(Builds):
             from hive.runners.all import check_name
 
             check_name(request.runner)
+        as_of = queue.newest_event(self.db)
         asked = {split_request(name)[0] for name in request.names}
         steps: list[Step] = []
         keys: dict[str, str] = {}
@@ -203,8 +221,8 @@ class Hive(Builds):
             )  # fmt: skip
             keys[recipe.name] = build.key
         if runner is None:
-            return Plan(tuple(steps))
-        return Plan(tuple(steps), runner.name, why_runner, runner.isolation())
+            return Plan(tuple(steps), as_of=as_of)
+        return Plan(tuple(steps), runner.name, why_runner, runner.isolation(), as_of)
 
     def install(self, request: InstallRequest, plan: Plan) -> Ticket:
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
@@ -247,7 +265,7 @@ class Hive(Builds):
             if request.from_scratch:
                 self._forget_checkpoints(step.build for step in plan.builds)
             automatic = {step.recipe.name for step in plan.builds} - asked
-            jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic)
+            jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic, plan.as_of)
             if not queue.control(self.db).hold:
                 launch(self.home, self._begin)
         return Ticket(plan, tuple(jobs), tuple(done))
@@ -286,8 +304,10 @@ class Hive(Builds):
         return packages
 
     def verify(self, names: list[str]) -> Iterator[tuple[Package, list[Damage]]]:
-        """Hash the files of the packages named (or of all) again. Raises RequestError."""
+        """Hash the files of the packages named (or of all) again. Raises RequestError, DamagedDatabase."""
         db = self._reading
+        if db:
+            db.check()
         chosen = [installed.get(db, name) for name in names] if names and db else self.packages()
         if names and not db:
             raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")

@@ -55,6 +55,7 @@ MAX_ATTEMPTS = 12
 # Seconds before the second try. A run that was stopped for a reason may go on at once.
 FIRST_DELAY_S = {"infrastructure": 1.0, "no_heartbeat": 5.0, "stopped": 0.0}
 LONGEST_DELAY_S = 300.0
+LONGEST_PAUSE_S = 1.25 * LONGEST_DELAY_S
 
 
 def retry_delay_s(kind: str, tries: int, chance: float) -> float:

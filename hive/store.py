@@ -14,6 +14,7 @@ import re
 import shutil
 import stat
 import threading
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -82,7 +83,7 @@ class Store:
             if not self.path(digest).exists():
                 _make_durable(stage)
                 os.rename(stage, self.path(digest))
-                _fsync(self.folder)
+                fsync(self.folder)
             return Stored(digest, size_bytes)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -122,6 +123,24 @@ class Store:
             document: dict[str, Any] = json.loads((self.path(digest) / MANIFEST).read_text())
         except (OSError, ValueError) as error:
             raise RequestError(f"artifact {digest} is not in the store", str(error), "see: hive verify") from error
+        return document
+
+    def digests(self) -> Iterator[str]:
+        """Of all that lies in the store, damaged or not."""
+        for entry in os.scandir(self.folder):
+            if DIGEST.fullmatch(digest := f"sha256:{entry.name}"):
+                yield digest
+
+    def sound_manifest(self, digest: str) -> dict[str, Any] | None:
+        """The manifest of a stored artifact if it is the one that the digest names, else None."""
+        try:
+            with _open_plain(self.path(digest) / MANIFEST) as file:
+                raw = file.read()
+        except OSError:
+            return None
+        if "sha256:" + hashlib.sha256(raw).hexdigest() != digest:
+            return None
+        document: dict[str, Any] = json.loads(raw)
         return document
 
     def has(self, digest: str) -> bool:
@@ -220,7 +239,7 @@ def _make_durable(folder: Path) -> None:
     def sync(share: list[Path]) -> None:
         try:
             for path in share:
-                _fsync(path)
+                fsync(path)
         except OSError as error:
             failures.append(error)
 
@@ -233,7 +252,8 @@ def _make_durable(folder: Path) -> None:
         raise failures[0]
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file, or the names in a folder, durable: a rename alone may not survive power loss."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -15,6 +15,7 @@ from hive import queue
 from hive.capacity import Machine
 from hive.config import Settings, load_settings
 from hive.db import Database
+from hive.errors import DamagedDatabase, StoreError
 from hive.launch import take_supervisor_lock
 from hive.paths import Home
 from hive.runners.all import choose
@@ -57,7 +58,18 @@ def main(argv: list[str] = sys.argv) -> None:
     if lock is None:
         sys.exit("another supervisor holds the lock")
     os.set_inheritable(lock, False)
+    try:
+        supervise(home, lock)
+    except StoreError as error:  # no room, say. What was done is on record, and the next one carries on
+        say(f"gave up: {error.message}: {error.why}")
+        sys.exit(1)
+
+
+def supervise(home: Home, lock: int | None) -> None:
+    """Work until nothing is left. Raises StoreError, DamagedDatabase."""
     settings = load_settings(home.root)
+    if not home.database.exists():  # whoever queued something made one: it is not to be replaced by an empty one
+        raise DamagedDatabase(f"{home.database} is gone")
     db = Database(home.database)
 
     while lock is not None:

@@ -6,6 +6,7 @@ carries on.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -21,9 +22,10 @@ from hive_runner.frozen import replace
 from hive import installed, orders, queue
 from hive.capacity import Machine, room, runners_wanted
 from hive.db import Database
-from hive.errors import HiveError, NoCapacity, RunnerUnavailable
+from hive.errors import HiveError, NoCapacity, RunnerUnavailable, StoreError
 from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
+from hive.runners.attempt import wake
 from hive.runners.base import Runner, refuse_untrusted
 from hive.states import JobState
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 # How long to sleep at most before looking for new work, cancelled jobs and adopted runners.
 LOOK_EVERY_S = 0.1
 GRACE_S = 10.0
+LATE_S = 2.0  # a run that is so long past its deadline has a keeper that somebody has stopped
 
 
 class Running:
@@ -45,6 +48,7 @@ class Running:
         self.folder = folder
         self.waiting_on = runner.wait_descriptor(handle)  # becomes readable at its end
         self.stopping = False
+        self.overdue_at = time.monotonic() + job.work.limits.wall_s + LATE_S  # at the latest: it may be an adopted one
 
     def look_only(self) -> None:
         """Nothing more to wait on: it is looked at from time to time."""
@@ -218,6 +222,8 @@ class Supervisor:
                 if stale and not live.stopping:
                     live.stopping = True
                     live.runner.stop(live.folder, live.handle, GRACE_S)
+                if time.monotonic() > live.overdue_at:
+                    wake(live.folder, live.handle)
                 continue
             del self.running[live.job.id, live.job.attempt]
             live.look_only()
@@ -268,8 +274,12 @@ def failure_of(error: Exception) -> Failure:
         return Failure("disk_full", error.message, error.why, error.hint)
     if isinstance(error, BadOutput):
         return Failure("bad_output", error.message, error.why, error.hint)
+    if isinstance(error, StoreError):
+        return Failure("infrastructure", error.message, error.why, error.hint)
     if isinstance(error, HiveError):
         return Failure("recipe_error", error.message, error.why, error.hint)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure("disk_full", "the disk is full", str(error), "make room, then: hive queue retry")
     return Failure("infrastructure", str(error))
 
 

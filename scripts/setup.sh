@@ -13,7 +13,7 @@ apt_install() {
     [ ${#missing[@]} -eq 0 ] && return
     local sudo=""
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || { echo "note: please install ${missing[*]}: without bubblewrap nothing isolates a build" >&2; return; }
+        command -v sudo >/dev/null || { echo "note: please install ${missing[*]} (without bubblewrap nothing isolates a build)" >&2; return; }
         sudo="sudo"
     fi
     echo "installing ${missing[*]}" >&2

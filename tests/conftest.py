@@ -22,6 +22,11 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="the crash tests with all their kills, not just some")
+    parser.addoption("--seed", type=int, help="of the tests that draw at random; each prints the one that it drew")
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test can reach the user's own home, settings or models."""

@@ -162,17 +162,22 @@ def pids() -> Iterator[int]:
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
-def processes_naming(folder: Path) -> set[int]:
-    """The live processes whose command line names `folder`: supervisors, sandboxes and the runs in them."""
+def processes_marked(mark: str) -> set[int]:
+    """The live processes with `mark` in their command line, wherever they hide."""
     found = set()
     for pid in pids():
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             continue
-        if str(folder).encode() in line and pid != os.getpid():
+        if mark.encode() in line and pid != os.getpid():
             found.add(pid)
     return found
+
+
+def processes_naming(folder: Path) -> set[int]:
+    """Those whose command line names `folder`: supervisors, sandboxes and the runs in them."""
+    return processes_marked(str(folder))
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -182,13 +187,13 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         return
 
 
+def is_gone(pid: int) -> bool:
+    """Whether `pid` is no live process (a zombie that waits for its parent is none)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def wait_gone(pid: int, deadline_s: float = 20) -> None:
-    """Until `pid` is no live process (a zombie that waits for its parent is none)."""
-
-    def gone() -> bool:
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-        except OSError:
-            return True
-
-    until(gone, f"process {pid} is gone", deadline_s)
+    until(lambda: is_gone(pid), f"process {pid} is gone", deadline_s)

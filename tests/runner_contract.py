@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import REAL_HOME
-from hive_cli import REPOSITORY, kill, pids, until
+from hive_cli import REPOSITORY, kill, processes_marked, until
 from hive_runner.contract import JobSpec, RunResult
 
 from hive.errors import HiveError
@@ -97,18 +97,6 @@ def log(order: Order) -> str:
         return (order.folder / "log.txt").read_text()
     except OSError:
         return ""
-
-
-def processes_marked(mark: str) -> set[int]:
-    """The live processes with `mark` in their command line, wherever they hide."""
-    found = set()
-    for pid in pids():
-        try:
-            if mark.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.add(pid)
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from builders import enqueue
 from hive_cli import HiveCli
+from small_disk import remount, small_disk
 
 from hive import db as db_module
 from hive import queue
@@ -19,19 +20,11 @@ from hive.db import APPLICATION_ID, SCHEMA_VERSION, Database
 from hive.errors import StoreError
 from hive.states import JobState
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
-
 
 def system_sqlite(path: Path, script: str) -> None:
     connection = sqlite3.connect(path)
     connection.executescript(script)
     connection.close()
-
-
-def mount(kind: str, folder: Path, *options: str) -> None:
-    done = subprocess.run(["mount", "-t", kind, *options, kind, str(folder)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
 
 
 # Whose file it is
@@ -80,7 +73,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, re
     path = tmp_path / "hive.db"
     path.write_bytes(b"this is not a database " * 100)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="not a usable database"):
+    with pytest.raises(StoreError, match="is damaged"):
         Database(path, readonly)
     assert path.read_bytes() == before
 
@@ -162,14 +155,10 @@ def test_a_change_by_another_process_is_noticed(db: Database) -> None:
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount("tmpfs", folder, "-o", "size=1m")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(tmp_path / "small") as folder:
+        yield folder
 
 
-@as_root
 def test_on_a_full_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_path: Path) -> None:
     cli = HiveCli(full_disk / "hive", tmp_path)
     cli.paths.create()
@@ -193,7 +182,6 @@ def test_on_a_full_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_
     assert cli.job(1).state is JobState.CANCELLED
 
 
-@as_root
 def test_a_full_disk_can_be_cleaned(full_disk: Path, tmp_path: Path) -> None:
     cli = HiveCli(full_disk / "hive", tmp_path)
     cli.paths.create()
@@ -209,14 +197,13 @@ def test_a_full_disk_can_be_cleaned(full_disk: Path, tmp_path: Path) -> None:
     assert removed["kind"] == "checkpoints" and not checkpoints.exists()
 
 
-@as_root
 def test_on_a_read_only_disk_asking_works_and_changing_says_why(full_disk: Path, tmp_path: Path) -> None:
     cli = HiveCli(full_disk / "hive", tmp_path)
     cli.paths.create()
     db = Database(cli.paths.database)
     enqueue(db)
     db.close()
-    subprocess.run(["mount", "-o", "remount,ro", str(full_disk)], check=True)
+    remount(full_disk, "ro")
     assert cli.ok("list", "--json").json() == []
     assert [job["name"] for job in cli.ok("queue", "list", "--json").json()] == ["model"]
     cli.ok("queue", "status")

@@ -28,7 +28,7 @@ ROWS = (
     "runners.containers.engine runners.containers.wheels runners.containers.images runners.containers.keeper",
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
-    "usage snapshot cleaning",
+    "usage snapshot cleaning recovery",
     "inference doctor builds",
     "service",
     "console monitor",

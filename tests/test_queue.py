@@ -84,6 +84,16 @@ def test_what_is_over_is_not_joined(db: Database) -> None:
 # Taking out
 
 
+def test_what_has_been_built_since_the_plan_was_made_is_joined(db: Database) -> None:
+    as_of = queue.newest_event(db)
+    first = claimed(db, "a")
+    queue.apply(db, first, Event.SUCCEED)
+    [joined] = queue.enqueue(db, [(build("a"), work())], 1, set(), as_of)
+    assert (joined.id, joined.state) == (first.id, JobState.SUCCEEDED)
+    [later] = queue.enqueue(db, [(build("a"), work())], 1, set(), queue.newest_event(db))
+    assert later.id != first.id, "of a plan that knew of it"
+
+
 def test_urgent_first_then_in_order(db: Database) -> None:
     for name, priority in (("low", 2), ("first", 1), ("second", 1), ("high", 0)):
         enqueue(db, name, priority)
@@ -131,6 +141,15 @@ def test_a_job_in_its_pause_is_not_claimed(db: Database) -> None:
     again = queue.claim(db, 8)
     assert again is not None
     assert again.attempt == 2
+
+
+def test_a_pause_that_the_clock_was_put_back_in_is_over(db: Database) -> None:
+    """Or the job would wait as long as the clock was wrong."""
+    job = claimed(db)
+    queue.fail_or_retry(db, job, LOST)
+    db.connection.execute("UPDATE jobs SET not_before = ?", (time.time() + 2 * 86400,))
+    again = queue.claim(db, 8)
+    assert again is not None and again.id == job.id
 
 
 def test_sixteen_claim_at_once_and_each_job_is_taken_once(home_database: Path) -> None:

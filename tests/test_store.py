@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_disk import small_disk
 
 from hive import store as store_module
 from hive.errors import NoCapacity, RequestError
@@ -296,21 +296,13 @@ def test_a_folder_without_a_manifest_is_no_artifact(store: Store, out: Path) -> 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small") as folder:
+        yield folder
 
 
-def test_full_disk_is_said_and_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
-    store = Store(small_disk / "store", small_disk / "staging")
+def test_full_disk_is_said_and_leaves_nothing(full_disk: Path, tmp_path: Path) -> None:
+    store = Store(full_disk / "store", full_disk / "staging")
     store.folder.mkdir()
     big = plant({"weights": b"x" * (2 << 20)}, tmp_path / "big")
     with pytest.raises(NoCapacity, match="disk is full"):

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from hive import __version__
-from hive.errors import HiveError
+from hive.errors import DamagedDatabase, HiveError
 
 # command -> module:attribute, in the order in which help shows them
 COMMANDS = {
@@ -83,7 +83,7 @@ def app() -> None:
 def main() -> NoReturn:
     """Run the command line and end with the exit code that the outcome stands for."""
     try:
-        code = app.main(prog_name=_program_name(), standalone_mode=False)
+        code = _run()
     except HiveError as error:
         _tell(error)
         _end(error.exit_code)
@@ -105,6 +105,29 @@ def main() -> NoReturn:
     except Exception as error:
         _end_as_bug(error)
     _end(code if isinstance(code, int) else 0)  # taking the interpreter apart takes longer than many commands
+
+
+def _run() -> object:
+    """The command; once more if the database had to be mended first."""
+    try:
+        return app.main(prog_name=_program_name(), standalone_mode=False)
+    except DamagedDatabase as error:
+        _mend(error)
+        return app.main(prog_name=_program_name(), standalone_mode=False)
+
+
+def _mend(error: DamagedDatabase) -> None:
+    from hive.console import say
+    from hive.service import Hive
+
+    rebuilt = Hive.open().mend()
+    if rebuilt is None:  # another command was first
+        return
+    names = ", ".join(package.name for package in rebuilt.packages) or "nothing"
+    say(f"note: {error.message} ({error.why})")
+    say(f"  made again from the store: {names} installed; what was queued must be asked for again")
+    if rebuilt.kept:
+        say(f"  the damaged files are kept in {rebuilt.kept}")
 
 
 def _program_name() -> str:

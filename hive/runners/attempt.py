@@ -51,6 +51,13 @@ def fork(folder: Path, lock: int, keep: Keep) -> str:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+def wake(folder: Path, handle: str) -> None:
+    """Let an attempt's keeper go on if somebody has stopped it; it then sees to its limits itself."""
+    if pid := identity.pid_of(handle) or identity.pid_of(identity.read(folder / HANDLE_FILE)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 def detach(name: str, *keep: int) -> None:
     """Leave the session of the process that this was forked from, its name, and every descriptor of it but `keep`."""
     os.setsid()

@@ -4,6 +4,10 @@ INSERT INTO jobs (name, version, build_key, state, priority, cpus, memory_bytes,
 VALUES (:name, :version, :build_key, 'queued', :priority, :cpus, :memory_bytes, :build, :work, :now)
 RETURNING id;
 
+-- name: number_from
+-- In a database that has had no job yet: the first will be the one after :last.
+INSERT INTO sqlite_sequence (name, seq) VALUES ('jobs', :last);
+
 -- name: insert_need
 INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
 
@@ -11,10 +15,19 @@ INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
 -- The job that is building this key, if one is.
 SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running');
 
+-- name: built_since
+-- The job that has built this key since an event.
+SELECT j.* FROM job_events e JOIN jobs j ON j.id = e.job_id
+WHERE e.id > :as_of AND e.event = 'succeed' AND j.build_key = :build_key AND j.state = 'succeeded'
+ORDER BY e.id DESC LIMIT 1;
+
+-- name: newest_event
+SELECT max(id) AS id FROM job_events;
+
 -- name: claim
 -- The next job that may start: due, nothing it needs outstanding, within the free cores and memory. Of the first of each
 -- priority the one that comes first when every :ageing_s of waiting count as one priority more. What does not fit is
--- overtaken by what does.
+-- overtaken by what does. Due is also what would have to wait longer than any pause: the clock was put back since.
 UPDATE jobs
 SET state = 'running', attempt = attempt + 1, started_at = :now, failure = NULL
 WHERE id = (
@@ -22,7 +35,7 @@ WHERE id = (
     FROM (VALUES (0), (1), (2)) AS p
     JOIN jobs head ON head.id = (
         SELECT id FROM jobs j
-        WHERE state = 'queued' AND priority = p.column1 AND not_before <= :now
+        WHERE state = 'queued' AND priority = p.column1 AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
           AND cpus <= :free_cpus AND memory_bytes <= :free_memory_bytes
           AND NOT EXISTS (
               SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
@@ -37,7 +50,7 @@ SELECT head.id
 FROM (VALUES (0), (1), (2)) AS p
 JOIN jobs head ON head.id = (
     SELECT id FROM jobs j
-    WHERE state = 'queued' AND priority = p.column1 AND not_before <= :now
+    WHERE state = 'queued' AND priority = p.column1 AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
       AND NOT EXISTS (
           SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
           WHERE n.job_id = j.id AND d.state <> 'succeeded')
@@ -73,7 +86,7 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.
 -- name: build_times
 -- How long the newest builds of a model in this profile took, with these parameters first.
 SELECT wall_s FROM artifacts
-WHERE name = :name AND json_extract(build, '$.profile') = :profile
+WHERE name = :name AND json_extract(build, '$.profile') = :profile AND wall_s > 0
 ORDER BY json_extract(build, '$.params') = json(:params) DESC, created_at DESC LIMIT 3;
 
 -- name: event

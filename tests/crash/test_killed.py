@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
 from crashing import (
     SLOW,
-    SURROUNDINGS,
     check_whole,
     digest,
     dying,
@@ -18,9 +15,7 @@ from crashing import (
     generations,
     kill_and_wait,
     queued,
-    reference,
     run_pids,
-    undisturbed,
     until_checkpoint,
 )
 from hive_cli import HiveCli, kill, until, wait_gone
@@ -28,13 +23,6 @@ from hive_cli import HiveCli, kill, until, wait_gone
 from hive.model import Job
 
 Reference = Callable[..., str]
-__all__ = ["reference", "undisturbed"]
-
-
-@pytest.fixture
-def hive(hive: HiveCli) -> HiveCli:
-    hive.environment.update(SURROUNDINGS)
-    return hive
 
 
 # The point, and how many attempts the job has had in the end: a second one only where no runner had begun.
@@ -199,34 +187,6 @@ def test_whoever_follows_a_build_replaces_its_supervisor(hive: HiveCli) -> None:
     assert command.returncode == 0, out + err
     check_whole(hive)
     assert hive.job().attempt == 1, "adopted, not begun again"
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_random_moments_end_with_the_same_bytes(hive: HiveCli, reference: Reference, seed: int) -> None:
-    expected = reference("counter", *SLOW)
-    moments = random.Random(seed)
-    hive.ok("install", "--no-wait", "counter", *SLOW)
-    for _ in range(2):
-        time.sleep(moments.uniform(0, 1.2))
-        victims = [*hive.supervisors(), *hive.shims(), *run_pids(hive)]
-        kill_and_wait(*moments.sample(victims, moments.randint(0, len(victims))))
-    hive.ok("install", "counter", *SLOW)
-    assert digest(hive) == expected
-    check_whole(hive)
-
-
-def test_a_torch_build_killed_thrice_ends_with_the_same_bytes(hive: HiveCli, reference: Reference) -> None:
-    arguments = ("tiny", "--param", "steps=40", "--param", "pause_ms=40")
-    hive.ok("install", "--no-wait", *arguments)
-    until_checkpoint(hive, 1)
-    kill_and_wait(*run_pids(hive))
-    until_checkpoint(hive, 2)
-    kill_and_wait(*hive.supervisors())
-    kill_and_wait(*hive.shims())
-    hive.ok("install", *arguments)
-    assert digest(hive, "tiny") == reference(*arguments)
-    check_whole(hive)
-    assert hive.job().attempt == 3
 
 
 # A cancel that nobody was there to carry out

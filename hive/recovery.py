@@ -1,0 +1,168 @@
+"""A database that is damaged or gone is made again from the manifests in the store: what was installed is not lost.
+
+The queue is: what waited must be asked for again. The damaged files are kept aside, for whoever wants to look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hive_runner.frozen import frozen
+
+from hive import installed
+from hive.db import Database, locked
+from hive.errors import DamagedDatabase, StoreError
+from hive.launch import take_supervisor_lock
+from hive.model import Artifact, Build, DataSource, Package
+from hive.paths import Home
+from hive.store import MANIFEST, Store, fsync
+
+COMPANIONS = ("", "-wal", "-shm", "-journal")
+PATIENCE_S = 20.0  # with a supervisor: it ends when it meets the damage itself
+
+
+@frozen
+class Rebuilt:
+    """What a new database was made of."""
+
+    packages: tuple[Package, ...]
+    kept: Path | None  # where the damaged one lies; None if there was none
+
+
+def refuse_lost(home: Home) -> None:
+    """Raises DamagedDatabase if there is no database (or nothing in it), and the store says that there was one."""
+    try:
+        if home.database.stat().st_size:
+            return
+    except FileNotFoundError:
+        pass
+    if next(home.store.glob(f"*/{MANIFEST}"), None):
+        raise DamagedDatabase(f"{home.database} is gone", "the store still holds what was installed", "hive verify")
+
+
+def is_sound(home: Home) -> bool:
+    """Whether the database is there and SQLite finds nothing wrong with it."""
+    try:
+        refuse_lost(home)
+        db = Database(home.database, readonly=True)
+        try:
+            db.check()
+        finally:
+            db.close()
+    except DamagedDatabase:
+        return False
+    return True
+
+
+def rebuild(home: Home, store: Store) -> Rebuilt | None:
+    """Put a new database in the place of a damaged one; None if it is sound, as after another's rebuild.
+
+    Killed at any moment it leaves a damaged database, none, or the new one. Raises StoreError.
+    """
+    try:
+        with _no_supervisor(home), locked(home.database):
+            return None if is_sound(home) else _replace(home, store)
+    except OSError as error:
+        raise StoreError(f"cannot rebuild {home.database}", error.strerror or str(error)) from error
+
+
+@contextmanager
+def _no_supervisor(home: Home) -> Iterator[None]:
+    """None works on with what is put aside. Raises StoreError."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (lock := take_supervisor_lock(home)) is None:
+        if time.monotonic() > deadline:
+            raise StoreError(
+                f"cannot rebuild {home.database} now", "a supervisor is at work", "try again when it has left"
+            )
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _replace(home: Home, store: Store) -> Rebuilt:
+    folder = home.staging / os.urandom(16).hex()  # like all that is swept if this is interrupted
+    folder.mkdir(parents=True)
+    try:
+        fresh = Database(folder / home.database.name)
+        _fill(fresh, store, _last_job(home))
+        packages = installed.packages(fresh)
+        fresh.close()
+        kept = _put_aside(home)
+        os.rename(fresh.path, home.database)
+        fsync(home.root)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Rebuilt(tuple(packages), kept)
+
+
+def _fill(db: Database, store: Store, last_job: int) -> None:
+    """Of each name the artifact that was stored last is the one installed: as asked for, so that none is removed."""
+    found = [artifact for digest in store.digests() if (artifact := _artifact(store, digest))]
+    newest = {artifact.name: artifact for artifact in sorted(found, key=lambda each: each.created_at)}
+    with db.write():
+        for artifact in found:
+            installed.record_artifact(db, artifact)
+        for name, artifact in sorted(newest.items()):
+            installed.install(db, name, artifact.version, artifact.digest, False)
+        db.run("jobs.number_from", last=last_job)
+
+
+def _artifact(store: Store, digest: str) -> Artifact | None:
+    """What a stored artifact says of itself, None if its manifest is damaged."""
+    facts = store.sound_manifest(digest)
+    if facts is None:
+        return None
+    folder = store.path(digest)
+    return Artifact(
+        digest=digest,
+        name=facts["name"],
+        version=facts["version"],
+        build_key=facts["build_key"],
+        size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        created_at=(folder / MANIFEST).stat().st_mtime,
+        real=facts["real"],
+        build=_build(facts["build"]),
+        metrics=_metrics(folder),
+        pins=tuple(facts["pins"]),
+        isolation="unknown",
+        wall_s=0.0,
+    )
+
+
+def _build(facts: dict[str, Any]) -> Build:
+    data = {name: DataSource("", digest) for name, digest in facts.pop("data").items()}
+    return Build(**facts, data=data)
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return metrics if isinstance(metrics, list) else []
+
+
+def _last_job(home: Home) -> int:
+    """New jobs are numbered from here on: in the folders of the old ones may be results, and runs at work."""
+    return max((int(path.name) for path in (home.root / "jobs").iterdir() if path.name.isdecimal()), default=0)
+
+
+def _put_aside(home: Home) -> Path | None:
+    """The damaged database goes, and all that SQLite would read with the new one."""
+    kept = home.root / "damaged" / time.strftime("%Y%m%d-%H%M%S")
+    for end in COMPANIONS:
+        path = home.database.with_name(home.database.name + end)
+        if path.exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            os.replace(path, kept / path.name)
+    return kept if kept.exists() else None
