@@ -1,7 +1,11 @@
-"""The supervisor's entry point: `python -m hive.supervise HOME [LOCK]`, LOCK a descriptor of its lock, inherited."""
+"""The supervisor's entry point: `python -m hive.supervise HOME [LOCK [GO]]`.
+
+LOCK is a descriptor of its lock, inherited; GO one that is at its end when whoever launched it has begun what it could.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -28,8 +32,8 @@ def say(text: str, log: TextIO = sys.stdout) -> None:
 
 
 def begin(home: Home, settings: Settings, db: Database) -> None:
-    """Start what fits from the process that launches the supervisor. It has everything loaded; and while the run
-    starts so does the supervisor, which adopts it.
+    """Start what fits from the process that launches the supervisor. It has everything loaded; the supervisor does so
+    meanwhile, and adopts the run.
 
     For the holder of the supervisor's lock, and without threads, since it forks.
     """
@@ -51,6 +55,8 @@ def _supervisor(home: Home, settings: Settings, db: Database, say: Callable[[str
 
 
 def main(argv: list[str] = sys.argv) -> None:
+    gc.freeze()  # what is loaded stays. Looked at by the collector, its pages would be copied for each fork
+    gc.enable()
     os.chdir("/")  # keep no file system busy
     home = Home(Path(argv[1]))
     lock: int | None = int(argv[2]) if len(argv) > 2 else take_supervisor_lock(home)
@@ -58,6 +64,9 @@ def main(argv: list[str] = sys.argv) -> None:
         sys.exit("another supervisor holds the lock")
     os.set_inheritable(lock, False)
     settings = load_settings(home.root)
+    if len(argv) > 3:
+        with open(int(argv[3]), "rb") as go:
+            go.read()
     db = Database(home.database)
 
     while lock is not None:

@@ -6,6 +6,7 @@ Exit code 0: succeeded; 1: failed; 75: stopped, may go on later; 74: the result 
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -205,6 +206,8 @@ def _remove_one(path: str) -> None:
 
 def command() -> NoReturn:
     """The process of a run, from its arguments to its exit code."""
+    gc.freeze()  # what stands here stays: the collector need not look at it
+    gc.enable()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # log.txt is followed while it grows
     code = main(sys.argv[1:])
