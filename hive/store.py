@@ -73,7 +73,9 @@ class Store:
             files.sort(key=lambda entry: entry["path"])
             manifest = canonical_json({**facts, "files": files, "format": 1}).encode()
             digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
-            (stage / MANIFEST).write_bytes(manifest)
+            with open(stage / MANIFEST, "wb") as file:
+                file.write(manifest)
+                _seal(file)
             size_bytes = len(manifest) + sum(entry["size_bytes"] for entry in files)
             if self.path(digest).exists() and self.verify(digest):
                 self.quarantine(digest)
@@ -191,6 +193,7 @@ def _copy_file(source: Path, target: Path, name: str) -> dict[str, Any]:
         raise
     with reader, open(target, "wb") as writer:
         digest, size_bytes = _copy_and_hash(reader, writer)
+        _seal(writer)
     return {"sha256": digest, "size_bytes": size_bytes}
 
 
@@ -203,29 +206,24 @@ def _copy_and_hash(reader: BinaryIO, writer: BinaryIO) -> tuple[str, int]:
     return total.hexdigest(), size_bytes
 
 
+def _seal(file: BinaryIO) -> None:
+    """It is complete: take write permission from it, and have the kernel begin to write it to the disk."""
+    file.flush()
+    os.fchmod(file.fileno(), 0o444)
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # it can be let go of only when it is written
+
+
 def _make_durable(folder: Path) -> None:
-    """fsync every file and folder below `folder`, and take write permission from the files.
+    """fsync every file and folder below `folder`.
 
-    The kernel is told to begin writing all of them first: then the journal is committed once, not once for each.
+    The files are being written already: so the file system commits them together, not one by one.
     """
-    paths = [folder, *folder.rglob("*")]
-    for path in paths:
-        if not path.is_dir():
-            path.chmod(0o444)
-            _begin_writing(path)
-    for path in paths:
-        _fsync(path)
+    for parent, _, names in os.walk(folder):
+        for path in (parent, *(os.path.join(parent, name) for name in names)):
+            _fsync(path)
 
 
-def _begin_writing(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # what is dirty has to be written before it can go
-    finally:
-        os.close(descriptor)
-
-
-def _fsync(path: Path) -> None:
+def _fsync(path: str | Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

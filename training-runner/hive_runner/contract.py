@@ -83,7 +83,7 @@ class JobSpec:
         return cls(**document)
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+        path.write_text(json.dumps(asdict(self), sort_keys=True))
 
 
 @frozen
