@@ -131,14 +131,15 @@ class ProcessRunner:
         return Ending.read(folder)
 
 
-def python_mounts(python: str) -> list[Mount]:
+@cache
+def python_mounts(python: str) -> tuple[Mount, ...]:
     """What an interpreter needs to be seen: its own prefix and the one it was made from, unless below /usr."""
     prefixes = [Path(python).parent.parent, Path(sys.prefix), Path(sys.base_prefix)]
     seen: list[Path] = []
     for prefix in prefixes:
         if prefix not in seen and Path("/usr") not in (prefix, *prefix.parents):
             seen.append(prefix)
-    return [Mount(prefix, str(prefix)) for prefix in seen]
+    return tuple(Mount(prefix, str(prefix)) for prefix in seen)
 
 
 @cache
