@@ -39,39 +39,45 @@ def launch(home: Home, begin: Callable[[], None] = lambda: None) -> bool:
     """Make sure that a supervisor runs; True if this call started it.
 
     The lock is taken here and handed over by inheritance: at no moment is it free while a supervisor is on its way.
-    begin: what to do first, while the lock is held. Its errors are the supervisor's to meet again and to tell.
+    begin: what to do while it loads, before it looks around. Its errors are the supervisor's to meet again and to tell.
     """
     lock = take_supervisor_lock(home)
     if lock is None:
         return False
+    may_go, begun = os.pipe()
     try:
+        _spawn(home, lock, may_go)
         with suppress(HiveError, OSError):
             begin()
     finally:
-        _spawn(home, lock)
+        for descriptor in (begun, may_go, lock):
+            os.close(descriptor)
     return True
 
 
-def _spawn(home: Home, lock: int) -> None:
-    """Start a supervisor that gets the lock; this process lets go of it."""
+def _spawn(home: Home, lock: int, may_go: int) -> None:
+    """Start a supervisor that inherits the lock, and does nothing before the other end of `may_go` is closed."""
     _collect_ended()
-    program = "import os; from hive.supervise import main; main(); os._exit(0)"
+    program = "import gc, os; gc.disable(); from hive.supervise import main; main(); os._exit(0)"
     log_flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    try:
-        os.set_inheritable(lock, True)
-        # Not subprocess and not -m: their imports take longer than the start itself.
-        pid = os.posix_spawn(
-            sys.executable, [sys.executable, "-P", "-c", program, str(home.root), str(lock)], os.environ,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(home.supervisor_log), log_flags, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
-        )  # fmt: skip
-        _started.add(pid)
-    finally:
-        os.close(lock)
+    for inherited in (lock, may_go):
+        os.set_inheritable(inherited, True)
+    # Not subprocess and not -m: their imports take longer than the start itself.
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-P", "-c", program, str(home.root), str(lock), str(may_go)],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(home.supervisor_log), log_flags, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+    )
+    _started.add(pid)
+    for inherited in (lock, may_go):
+        os.set_inheritable(inherited, False)
 
 
 def _collect_ended() -> None:

@@ -1,7 +1,11 @@
-"""The supervisor's entry point: `python -m hive.supervise HOME [LOCK]`, LOCK a descriptor of its lock, inherited."""
+"""The supervisor's entry point: `python -m hive.supervise HOME [LOCK [GO]]`.
+
+LOCK is a descriptor of its lock, inherited; GO one that is at its end when whoever launched it has begun what it could.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -29,8 +33,8 @@ def say(text: str, log: TextIO = sys.stdout) -> None:
 
 
 def begin(home: Home, settings: Settings, db: Database) -> None:
-    """Start what fits from the process that launches the supervisor. It has everything loaded; and while the run
-    starts so does the supervisor, which adopts it.
+    """Start what fits from the process that launches the supervisor. It has everything loaded; the supervisor does so
+    meanwhile, and adopts the run.
 
     For the holder of the supervisor's lock, and without threads, since it forks.
     """
@@ -52,6 +56,8 @@ def _supervisor(home: Home, settings: Settings, db: Database, say: Callable[[str
 
 
 def main(argv: list[str] = sys.argv) -> None:
+    gc.freeze()  # what is loaded stays. Looked at by the collector, its pages would be copied for each fork
+    gc.enable()
     os.chdir("/")  # keep no file system busy
     home = Home(Path(argv[1]))
     lock: int | None = int(argv[2]) if len(argv) > 2 else take_supervisor_lock(home)
@@ -59,15 +65,18 @@ def main(argv: list[str] = sys.argv) -> None:
         sys.exit("another supervisor holds the lock")
     os.set_inheritable(lock, False)
     try:
-        supervise(home, lock)
+        supervise(home, lock, int(argv[3]) if len(argv) > 3 else None)
     except StoreError as error:  # no room, say. What was done is on record, and the next one carries on
         say(f"gave up: {error.message}: {error.why}")
         sys.exit(1)
 
 
-def supervise(home: Home, lock: int | None) -> None:
+def supervise(home: Home, lock: int | None, go: int | None) -> None:
     """Work until nothing is left. Raises StoreError, DamagedDatabase."""
     settings = load_settings(home.root)
+    if go is not None:  # who launched this is at work itself until it closes its end of the pipe
+        with open(go, "rb") as pipe:
+            pipe.read()
     if not home.database.exists():  # whoever queued something made one: it is not to be replaced by an empty one
         raise DamagedDatabase(f"{home.database} is gone")
     db = Database(home.database)

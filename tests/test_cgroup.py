@@ -73,6 +73,26 @@ class TestARealGroup:
         assert not any(folder.exists() for folder in group.folders)
         group.remove()  # once more is no error
 
+    def test_a_process_enters_alone(self, group: cgroup.Group) -> None:
+        if not group.enters_alone:
+            group.remove()
+            pytest.skip("in version 2 its parent adds it")
+        entered, tell = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                group.enter()
+                os.write(tell, b"+")
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(tell)
+        assert os.read(entered, 1) == b"+"
+        os.close(entered)
+        assert all((folder / "cgroup.procs").read_text().split() == [str(pid)] for folder in group.folders)
+        group.remove()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
     def test_a_group_whose_shim_is_gone_is_swept_and_a_living_one_is_not(self, group: cgroup.Group) -> None:
         gone = subprocess.Popen(["sleep", "60"])
         ticks = start_ticks(gone.pid)

@@ -45,8 +45,7 @@ def fork(folder: Path, lock: int, keep: Keep) -> str:
         if pid == 0:
             identity.write(folder / HANDLE_FILE, os.getpid())
             keep(lock)
-        identity.write(folder / HANDLE_FILE, pid)  # both do: the parent may die first, or the child be slow
-        return identity.handle_of(pid)
+        return identity.write(folder / HANDLE_FILE, pid)  # both do: the parent may die first, or the child be slow
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

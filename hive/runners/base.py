@@ -76,7 +76,7 @@ class Ending:
         with suppress(OSError):  # then nobody recorded it, and the attempt counts as lost
             temporary.unlink(missing_ok=True)
             with open(temporary, "x") as file:
-                json.dump(asdict(self), file)
+                file.write(json.dumps(asdict(self)))  # json.dump would do it in Python, not in C
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, folder / EXIT_FILE)

@@ -42,10 +42,12 @@ def boot_id() -> str:
     return read(Path("/proc/sys/kernel/random/boot_id")).strip()
 
 
-def write(path: Path, pid: int) -> None:
-    """Write a process's handle down, for a later one. On a full disk nothing is written."""
+def write(path: Path, pid: int) -> str:
+    """Write a process's handle down, for a later one; the handle. On a full disk nothing is written."""
+    handle = handle_of(pid)
     with suppress(OSError):
-        path.write_text(handle_of(pid))
+        path.write_text(handle)
+    return handle
 
 
 def read(path: Path | str) -> str:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from hive.environments import RunnerEnvironment, Say
 
 
+# Nothing of what is imported is garbage: `command` lets the collector begin after it.
+PROGRAM = "import gc; gc.disable(); from hive_runner.__main__ import command; command()"
+
+
 class ProcessRunner:
     name = "process"
 
@@ -105,7 +109,7 @@ class ProcessRunner:
             "TMPDIR": scratch,
         }
         spec = os.path.join(self.place(work), "spec.json")
-        argv = (order.python, "-P", "-c", "from hive_runner.__main__ import command; command()", spec)
+        argv = (order.python, "-P", "-c", PROGRAM, spec)
         mounts = (*python_mounts(order.python), runner_package, *order.mounts)
         kept = (LOCK_FILE, HANDLE_FILE)  # the proof of its life is not the run's to remove
         return levels.launch(self._level, Payload(argv, environment, work, mounts, kept, order.limits))
@@ -127,14 +131,15 @@ class ProcessRunner:
         return Ending.read(folder)
 
 
-def python_mounts(python: str) -> list[Mount]:
+@cache
+def python_mounts(python: str) -> tuple[Mount, ...]:
     """What an interpreter needs to be seen: its own prefix and the one it was made from, unless below /usr."""
     prefixes = [Path(python).parent.parent, Path(sys.prefix), Path(sys.base_prefix)]
     seen: list[Path] = []
     for prefix in prefixes:
         if prefix not in seen and Path("/usr") not in (prefix, *prefix.parents):
             seen.append(prefix)
-    return [Mount(prefix, str(prefix)) for prefix in seen]
+    return tuple(Mount(prefix, str(prefix)) for prefix in seen)
 
 
 @cache

@@ -229,7 +229,7 @@ def test_sigterm_leaves_the_run_to_the_next_supervisor(hive: HiveCli, reference:
     assert hive.job().attempt == 1
 
 
-# `hive install` holds the supervisor's lock while it starts the first run; the supervisor that it launches adopts it.
+# `hive install` starts the first run while the supervisor that it has launched loads; that one waits, and adopts it.
 BEGINNING = [
     ("hive.queue:claim:before", 1),
     ("hive.queue:claim:after", 2),
@@ -237,6 +237,7 @@ BEGINNING = [
     ("hive.runners.process:ProcessRunner.start:after", 1),
     ("hive.queue:record_start:after", 1),
     ("hive.launch:_spawn:before", 1),
+    ("hive.launch:_spawn:after", 1),
 ]
 
 

@@ -6,22 +6,24 @@ Exit code 0: succeeded; 1: failed; 75: stopped, may go on later; 74: the result 
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
 from hive_runner import determinism, recipe_module
 from hive_runner.contract import JobSpec, RunFailure, RunResult
 from hive_runner.errors import RunnerError, Stopped
-from hive_runner.frozen import asdict
+from hive_runner.frozen import TYPE_CHECKING, asdict
 from hive_runner.output import check_artifact, check_written, make_durable
 from hive_runner.run import Run
+
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "stopped": os.EX_TEMPFAIL}
 
@@ -188,15 +190,24 @@ def _peak_memory_bytes() -> int:
 def _remove(folder: Path) -> None:
     """Delete a folder and what is in it, as far as that is possible. (shutil would take longer to import.)"""
     for root, folders, names in os.walk(folder, topdown=False):
-        with suppress(OSError):
-            for path in (Path(root, name) for name in [*names, *folders]):
-                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    with suppress(OSError):
-        folder.rmdir()
+        for name in [*names, *folders]:
+            _remove_one(os.path.join(root, name))
+    _remove_one(os.fspath(folder))
+
+
+def _remove_one(path: str) -> None:
+    """A file, a link or an empty folder, if that is possible."""
+    is_folder = os.path.isdir(path) and not os.path.islink(path)
+    try:
+        os.rmdir(path) if is_folder else os.unlink(path)
+    except OSError:
+        return
 
 
 def command() -> NoReturn:
     """The process of a run, from its arguments to its exit code."""
+    gc.freeze()  # what stands here stays: the collector need not look at it
+    gc.enable()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # log.txt is followed while it grows
     code = main(sys.argv[1:])

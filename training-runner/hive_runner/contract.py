@@ -18,9 +18,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-from hive_runner.frozen import asdict, field, frozen
+from hive_runner.frozen import TYPE_CHECKING, asdict, field, frozen
+
+if TYPE_CHECKING:
+    from typing import Any
 
 CONTRACT_VERSION = 1
 
@@ -81,7 +83,7 @@ class JobSpec:
         return cls(**document)
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+        path.write_text(json.dumps(asdict(self), sort_keys=True))
 
 
 @frozen

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from hive_runner.contract import Metric
 from hive_runner.errors import DivergedError
+from hive_runner.frozen import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 WEIGHTS = "weights.safetensors"
 CONFIG = "config.json"

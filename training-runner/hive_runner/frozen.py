@@ -9,9 +9,16 @@ the fields' names when they are called. To everybody else these are dataclasses:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # as in typing, which takes a tenth of a small run's start to import
+if TYPE_CHECKING:
+    from typing import Any, TypeVar, dataclass_transform
+
+    T = TypeVar("T")
+else:
+
+    def dataclass_transform(**_):
+        return lambda decorator: decorator
 
 
 class _Factory:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -20,12 +19,7 @@ def load(recipe: str, folder: Path, module: str) -> ModuleType:
     """Import `module` ("train", "predict") of the recipe in `folder`. The folder is only read, never written."""
     name = package_name(recipe)
     if name not in sys.modules:
-        finder = _RecipeFinder(name, folder)
-        sys.meta_path.insert(0, finder)
-        package = module_from_spec(finder.package_spec())
-        sys.modules[name] = package
-        if package.__spec__ is not None and isinstance(package.__spec__.loader, SourceFileLoader):
-            package.__spec__.loader.exec_module(package)
+        sys.meta_path.insert(0, _RecipeFinder(name, folder))
     return import_module(f"{name}.{module}")
 
 
@@ -39,7 +33,7 @@ class _SourceLoader(SourceFileLoader):
 
 
 class _RecipeFinder:
-    """Finds the modules of one recipe, with `_SourceLoader`."""
+    """Finds the package of one recipe and its modules, with `_SourceLoader`."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -56,6 +50,8 @@ class _RecipeFinder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if name == self.name:
+            return self.package_spec()
         if not name.startswith(self.name + ".") or path is None:
             return None
         for folder in path:

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
 from hive_runner.contract import JobSpec, Metric, RunEvent
 from hive_runner.errors import DivergedError, RunnerError, Stopped
-from hive_runner.frozen import asdict
+from hive_runner.frozen import TYPE_CHECKING, asdict
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from hive_runner.checkpoint import Checkpoints
 
 PROGRESS_INTERVAL_S = 0.5  # of what is written; the recipe may call progress() at every step

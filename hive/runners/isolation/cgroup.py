@@ -29,6 +29,8 @@ REMOVE_S = 1.0  # how long the kernel may take to let go of a group whose proces
 class Group:
     """The processes of one run. Its folders are the group in each tree."""
 
+    enters_alone = False  # a process of one thread moves itself in without the wait of `add`
+
     def __init__(self, *folders: Path) -> None:
         self.folders = folders
 
@@ -36,8 +38,13 @@ class Group:
         raise NotImplementedError
 
     def add(self, pid: int) -> None:
+        """Move a process in. The kernel waits until it has looked at every CPU: some 8 ms."""
         for folder in self.folders:
             write(folder / "cgroup.procs", pid)
+
+    def enter(self) -> None:
+        """Move the calling process in, which has one thread."""
+        raise NotImplementedError
 
     def pids(self) -> list[int]:
         return [int(line) for line in read(self.folders[-1] / "cgroup.procs").split()]
@@ -85,6 +92,8 @@ class Group:
 class GroupV1(Group):
     """The last folder is that of the pids controller."""
 
+    enters_alone = True
+
     @classmethod
     def named(cls, top: Path, name: str) -> GroupV1:
         return cls(*(top / controller / name for controller in V1_CONTROLLERS))
@@ -100,6 +109,10 @@ class GroupV1(Group):
         write(cpu / "cpu.cfs_period_us", PERIOD_US)
         write(cpu / "cpu.cfs_quota_us", limits.cpus * PERIOD_US)
         write(pids / "pids.max", limits.pids + OWN_PROCESSES)
+
+    def enter(self) -> None:
+        for folder in self.folders:
+            write(folder / "tasks", 0)
 
     def memory_bytes(self) -> int:
         figures = table(self.folders[0] / "memory.stat")

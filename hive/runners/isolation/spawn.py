@@ -35,8 +35,7 @@ class Launch:
 def spawn(launch: Launch, output: int, group: Group | None = None) -> int:
     """Start the program, its output into the pipe `output`; its pid. Raises OSError if it cannot start.
 
-    Joining a group waits for the kernel to have looked at every CPU (some 8 ms), so the new process prepares itself
-    meanwhile. The program begins when both are done.
+    Where it cannot enter the group alone it is added while it prepares itself, and begins when both are done.
     """
     may_go, go = os.pipe()
     failure, fail = os.pipe()
@@ -44,11 +43,11 @@ def spawn(launch: Launch, output: int, group: Group | None = None) -> int:
     pid = os.fork()
     if pid == 0:
         os.close(go)
-        _become(launch, own, output, may_go, fail)
+        _become(launch, own, output, may_go, fail, group)
     os.close(may_go)
     os.close(fail)
     try:
-        if group:
+        if group and not group.enters_alone:
             group.add(pid)
         os.write(go, b"+")
         if why := os.read(failure, 4096):  # closed by exec
@@ -63,7 +62,7 @@ def spawn(launch: Launch, output: int, group: Group | None = None) -> int:
     return pid
 
 
-def _become(launch: Launch, parent: int, output: int, may_go: int, fail: int) -> NoReturn:
+def _become(launch: Launch, parent: int, output: int, may_go: int, fail: int, group: Group | None) -> NoReturn:
     """In the new process, which never returns from here."""
     try:
         if not launch.owns_its_tree:
@@ -75,6 +74,8 @@ def _become(launch: Launch, parent: int, output: int, may_go: int, fail: int) ->
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program inherits that
             signal.signal(number, signal.SIG_DFL)
         os.chdir(launch.folder)
+        if group and group.enters_alone:
+            group.enter()
         launch.prepare()
         if launch.tied:
             from hive.runners.isolation import kernel
