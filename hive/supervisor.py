@@ -256,13 +256,15 @@ class Supervisor:
     def _tidy(self, job: Job, done: Job | None) -> None:
         """The log and the result stay; what was copied or is of no more use goes."""
         orders.clear(self.home.attempt(job.id, job.attempt))
+        if done is None:  # given up: another job may be building the same by now
+            return
         saved = self.home.checkpoints(job.build_key)
-        with suppress(OSError):
-            saved.rmdir()  # nothing was saved
-        if done is not None and done.state is JobState.SUCCEEDED:
+        if done.state is JobState.SUCCEEDED:
             import shutil
 
             shutil.rmtree(saved, ignore_errors=True)
+        with suppress(OSError):
+            saved.rmdir()  # where nothing was saved
 
 
 def failure_of(error: Exception) -> Failure:

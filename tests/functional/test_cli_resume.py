@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hive_cli import HiveCli, kill, until
 
@@ -93,3 +95,17 @@ def test_of_two_jobs_of_a_build_only_one_writes_checkpoints(often: HiveCli) -> N
     until(lambda: often.shims() - {first}, "the second job begins")
     assert first not in often.shims()
     assert often.until_over(2).state == "succeeded"
+
+
+def test_a_runner_that_was_given_up_does_not_take_the_next_ones_folder_with_it(hive: HiveCli) -> None:
+    """Neither has saved anything yet, and the first one's end is noted while the second is at work."""
+    hangs = ("install", "--no-wait", "hangs")
+    hive.ok("start", "--keep-alive")  # the same supervisor for both
+    hive.ok(*hangs)
+    job = hive.until_running()
+    hive.service().cancel(1)
+    hive.ok(*hangs)
+    hive.until_running(2)
+    ended = re.compile(r"job 1 attempt 1: (stopped|infrastructure|no_heartbeat): ")
+    until(lambda: ended.search(hive.paths.supervisor_log.read_text()), "the first one's end is noted")
+    assert hive.job(2).state == "running" and hive.paths.checkpoints(job.build_key).is_dir()
