@@ -37,6 +37,11 @@ def parse_duration_s(text: str | float) -> float:
     return number * SECONDS[unit]
 
 
+def parse_age_s(text: str) -> float:
+    """The same, where 0 stands for any age. Raises ValueError."""
+    return 0.0 if text.strip() == "0" else parse_duration_s(text)
+
+
 def _quantity(text: str, complaint: str) -> tuple[float, str]:
     """'1.5 GiB' -> (1.5, 'gib'). A limit of nothing, or less, is no limit."""
     match = QUANTITY.fullmatch(text.strip().lower())

@@ -23,8 +23,8 @@ except ImportError:  # no wheel for this platform: the system's SQLite, and no W
     import sqlite3
 
 APPLICATION_ID = 0x68697665  # "hive"
-SCHEMA_VERSION = 2
-MIGRATIONS = {1: "migrate_1.sql"}  # from version -> file in sql/
+SCHEMA_VERSION = 3
+MIGRATIONS = {1: "migrate_1.sql", 2: "migrate_2.sql"}  # from version -> file in sql/
 # The WAL-reset race is fixed from 3.51.3 on, and in these back-ports.
 WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 REMOTE_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster", "lustre", "afs")

@@ -118,7 +118,7 @@ def remove(db: Database, names: list[str]) -> int:
 
 
 def _begin(db: Database, reason: str) -> int:
-    row = db.one("packages.new_generation", now=time.time(), reason=reason)
+    row = db.one("packages.new_generation", now=time.time(), reason=reason, origin=None)
     assert row is not None
     generation = int(row["id"])
     db.run("packages.carry_over", generation=generation)

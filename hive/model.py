@@ -206,6 +206,7 @@ class Step:
     python: str = ""  # interpreter of the runner environment
     mounts: tuple[str, ...] = ()  # folders of the runner environment
     image: str = ""  # what a container is made from
+    check: str = ""  # digest of an artifact: the build is made once more to be compared with it, and not installed
     expected_s: float | None = None
     note: str = ""
 
@@ -380,6 +381,18 @@ class Package:
     profile: str
     real: bool
     size_bytes: int
+
+
+@frozen
+class Generation:
+    """What was installed after one change."""
+
+    id: int
+    at: float  # seconds since the epoch
+    reason: str
+    origin: int | None  # of a rollback: the generation gone back to
+    changes: tuple[str, ...]  # against the generation before: "+name 1.0", "-name 1.0", "name 1.0 -> 1.1"
+    packages: tuple[Package, ...]
 
 
 @frozen

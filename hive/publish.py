@@ -113,7 +113,10 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
         return queue.apply(db, job, Event.FAIL, failure=failure, charge=True, **usage)
     folder = home.attempt(job.id, job.attempt)
     facts = manifest_facts(job.build, job.work.pins, job.work.real)
-    stored = store.add({"": folder / "out", "recipe": Path(job.work.recipe_path)}, facts)
+    parts = {"": folder / "out", "recipe": Path(job.work.recipe_path)}
+    stored = store.add(parts, facts)
+    if job.work.check:  # to be compared, not installed: `hive gc` takes it if it is another
+        return queue.apply(db, job, Event.SUCCEED, artifact=stored.digest, **usage)
     attempts = queue.attempts(db, job.id)
     attempt, now = attempts[-1], time.time()
     automatic = queue.is_automatic(db, job.id)
@@ -131,12 +134,15 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
         isolation=f"{attempt.runner}: {attempt.isolation}",
         wall_s=round(sum(max(0.0, (each.ended_at or now) - each.started_at) for each in attempts), 3),
     )
-    with db.write():
-        done = queue.change(db, job, Event.SUCCEED, artifact=stored.digest, **usage)
-        if done is not None:
-            installed.record_artifact(db, made)
-            installed.install(db, job.name, job.version, stored.digest, automatic)
-    return done
+    while True:
+        with db.write():
+            if store.has(stored.digest):
+                done = queue.change(db, job, Event.SUCCEED, artifact=stored.digest, **usage)
+                if done is not None:
+                    installed.record_artifact(db, made)
+                    installed.install(db, job.name, job.version, stored.digest, automatic)
+                return done
+        store.add(parts, facts)  # a collection took it: nothing on record needed it yet
 
 
 def metrics_of(folder: Path) -> list[dict[str, Any]]:

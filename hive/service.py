@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
     from hive.cleaning import Leftover
+    from hive.compare import Difference
     from hive.doctor import Check
     from hive.index import Index
     from hive.inference import RunOutcome
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
     from hive.store import Damage, Store
+    from hive.upkeep import Repaired, Upkeep
 
 Say = Callable[[str], None]
 SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
@@ -239,6 +241,8 @@ class Hive(Builds):
             name = step.recipe.name
             if step.action == "reuse" or (name in asked and installed.get(self.db, name).automatic):
                 with self.db.write():
+                    if not self.store.has(step.artifact):
+                        raise StoreError(f"{name} has just been collected as garbage", hint=f"hive install {name}")
                     installed.install(self.db, name, step.recipe.version, step.artifact, name not in asked)
             done.append(installed.get(self.db, name))
         builds = [
@@ -313,6 +317,49 @@ class Hive(Builds):
             raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")
         for package in chosen:
             yield package, self.store.verify(package.artifact)
+
+    def rebuild(self, name: str, check: bool, wanted_runner: str = "auto", say: Say = _silent) -> Job:
+        """Queue an installed model's own build once more, from scratch. check: to be compared, installing nothing.
+
+        Raises RequestError where it cannot be the same build: its recipe, libraries or data are gone or others.
+        """
+        from hive.rebuild import recipe_of, work_again
+        from hive.recipe import snapshot
+
+        package = installed.get(self.db, name)
+        artifact = installed.artifact(self.db, package.artifact)
+        folders = [self.store.path(artifact.digest) / "recipe"]
+        with suppress(RequestError):
+            folders.append(self.index.recipe(name).path)
+        recipe = recipe_of(artifact, folders)
+        runner = self._runner_for(artifact, wanted_runner, say)
+        environment = runner.environment(recipe.requirements, self.settings.offline, say)
+        work = work_again(
+            artifact, recipe, environment, self._machine(), runner.name, self._is_builtin(artifact), check
+        )  # fmt: skip
+        work = replace(work, recipe_path=str(snapshot(recipe, self.home.snapshots)))
+        job = queue.enqueue(self.db, [(artifact.build, work)], PRIORITIES["medium"], set())[0]
+        if job.work.check != work.check:
+            raise RequestError(f"{name} is being built at this moment", f"job {job.id}", f"hive logs -f {job.id}")
+        self._launch()
+        return job
+
+    def differences(self, made: str, again: str) -> list[Difference]:
+        """How two artifacts in the store differ, by their digests."""
+        from hive.compare import differences
+
+        return differences(self.store, made, again)
+
+    def repair(self, names: list[str]) -> Iterator[Repaired]:
+        """Make damaged packages among those named (or all) whole from copies of their files. Raises RequestError."""
+        packages = [installed.get(self.db, name) for name in names] if names else self.packages()
+        return self.upkeep.repair(packages)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        from hive.upkeep import Upkeep
+
+        return Upkeep(self.home, self.db, self.store)
 
     # -- packages: using
 

@@ -71,30 +71,52 @@ class Store:
             for prefix, source in sources.items():
                 reserved = {MANIFEST, *sources} if not prefix else set()
                 self._copy_folder(source, stage, prefix, files, reserved)
-            files.sort(key=lambda entry: entry["path"])
-            manifest = canonical_json({**facts, "files": files, "format": 1}).encode()
+            manifest = manifest_of(facts, files)
             digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
             with open(stage / MANIFEST, "wb") as file:
                 file.write(manifest)
                 _seal(file)
             size_bytes = len(manifest) + sum(entry["size_bytes"] for entry in files)
-            if self.path(digest).exists() and self.verify(digest):
-                self.quarantine(digest)
-            if not self.path(digest).exists():
-                _make_durable(stage)
-                os.rename(stage, self.path(digest))
-                fsync(self.folder)
+            self._place(stage, digest)
             return Stored(digest, size_bytes)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoCapacity(
-                    "the disk is full: the artifact was not stored", str(error), "make room, then: hive queue retry"
-                ) from error
+            _refuse_full_disk(error)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # the same artifact, stored meanwhile by another
                 return Stored(digest, size_bytes)
             raise
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+
+    def put(self, digest: str, manifest: bytes, files: dict[str, Path]) -> None:
+        """Copy files in as the artifact that `manifest` describes, in the place of one that is damaged.
+
+        files: place in the artifact -> where it is copied from. Raises BadOutput for a file that is not as the manifest
+        says, NoCapacity when the disk is full.
+        """
+        stage = self.staging / os.urandom(16).hex()
+        try:
+            stage.mkdir(parents=True)
+            for entry in json.loads(manifest)["files"]:
+                target = stage / entry["path"]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if _copy_file(files[entry["path"]], target, entry["path"])["sha256"] != entry["sha256"]:
+                    raise BadOutput(f"{entry['path']} changed while it was copied")
+            (stage / MANIFEST).write_bytes(manifest)
+            self._place(stage, digest)
+        except OSError as error:
+            _refuse_full_disk(error)
+            raise
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+    def _place(self, stage: Path, digest: str) -> None:
+        """A complete stage becomes the artifact, durably; a damaged one of the same digest makes way."""
+        if self.path(digest).exists() and self.verify(digest):
+            self.quarantine(digest)
+        if not self.path(digest).exists():
+            _make_durable(stage)
+            os.rename(stage, self.path(digest))
+            fsync(self.folder)
 
     def _copy_folder(
         self, source: Path, stage: Path, prefix: str, files: list[dict[str, Any]], reserved: set[str]
@@ -160,9 +182,8 @@ class Store:
         expected = {entry["path"]: entry for entry in json.loads(raw)["files"]}
         for path, entry in expected.items():
             try:
-                with _open_plain(folder / path) as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                        damaged.append(Damage(path, "changed"))
+                if file_sha256(folder / path) != entry["sha256"]:
+                    damaged.append(Damage(path, "changed"))
             except OSError as error:
                 damaged.append(Damage(path, _reason(error)))
         for found in folder.rglob("*"):
@@ -187,6 +208,19 @@ class Store:
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 
+def manifest_of(facts: dict[str, Any], files: list[dict[str, Any]]) -> bytes:
+    """The bytes whose digest names an artifact. files: path, sha256 and size_bytes of each."""
+    ordered = sorted(files, key=lambda entry: str(entry["path"]))
+    return canonical_json({**facts, "files": ordered, "format": 1}).encode()
+
+
+def _refuse_full_disk(error: OSError) -> None:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise NoCapacity(
+            "the disk is full: the artifact was not stored", str(error), "make room, then: hive queue retry"
+        ) from error
+
+
 def _open_plain(path: Path) -> BufferedReader:
     """Open a plain file for reading. Raises OSError for anything else, without following or waking it."""
     if not stat.S_ISREG(path.lstat().st_mode):
@@ -196,6 +230,12 @@ def _open_plain(path: Path) -> BufferedReader:
         file.close()
         raise OSError(errno.EINVAL, "not a plain file", str(path))
     return file
+
+
+def file_sha256(path: Path) -> str:
+    """Raises OSError, also for anything but a plain file."""
+    with _open_plain(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(error: OSError) -> str:

@@ -19,7 +19,7 @@ ROWS = (
     "db",
     "recipe index lockfile environments",
     "resolve gates plan",
-    "queue store installed",
+    "queue store installed generations garbage mending compare",
     "runners.identity runners.base runners.attempt runners.runlog runners.bounds",
     "runners.isolation.kernel runners.isolation.tree runners.isolation.reaper",
     "runners.isolation.seccomp runners.isolation.landlock runners.isolation.idmap runners.isolation.cgroup",
@@ -29,10 +29,10 @@ ROWS = (
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
     "usage snapshot cleaning recovery",
-    "inference doctor builds",
+    "rebuild inference doctor upkeep builds",
     "service",
     "console monitor",
-    "cli.options cli.completion cli.runners cli.queue cli.packages cli.run cli.system cli.status cli",
+    "cli.options cli.completion cli.runners cli.queue cli.packages cli.upkeep cli.run cli.system cli.status cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 

@@ -95,7 +95,7 @@ def install(
     elif ticket.jobs:
         failures: list[HiveError] = []
         for job in ticket.jobs:
-            finished.append(_follow(hive, job, quiet or as_json))
+            finished.append(follow(hive, job, quiet or as_json))
             try:
                 _tell_end(hive, finished[-1], tell)
             except HiveError as error:  # the others go on building, and are followed too
@@ -172,7 +172,7 @@ def _tell_runner(plan: Plan, tell: Any) -> None:
         tell(f"  note: {isolation.note}")
 
 
-def _follow(hive: Hive, job: Job, quiet: bool) -> Job:
+def follow(hive: Hive, job: Job, quiet: bool) -> Job:
     """Watch a job to its end. An interrupt detaches from it and leaves it running."""
     import shlex
     import sys
@@ -405,9 +405,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
             click.echo(f"{package.name}: {damage.file}: {damage.reason}")
     if damaged:
         broken = sorted({package.name for package, _ in damaged})
-        raise DamageFound(
-            f"{len(damaged)} damaged files", f"in {', '.join(broken)}", f"hive install --rebuild {' '.join(broken)}"
-        )
+        raise DamageFound(f"{len(damaged)} damaged files", f"in {', '.join(broken)}", f"hive repair {' '.join(broken)}")
 
 
 def _package_json(package: Package) -> dict[str, Any]:

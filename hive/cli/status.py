@@ -126,12 +126,12 @@ def clean(dry_run: bool, older_than: str, as_json: bool) -> None:
     gone, begins at its first step. Installed models, and whatever a waiting or running job needs, stay; so does the
     history of the queue.
     """
-    from hive.config import parse_duration_s
+    from hive.config import parse_age_s
     from hive.console import say, size, table
     from hive.service import Hive
 
     try:
-        older_than_s = 0.0 if older_than.strip() == "0" else parse_duration_s(older_than)
+        older_than_s = parse_age_s(older_than)
     except ValueError as error:
         raise click.UsageError(f"--older-than: {error}") from error
     gone = Hive.open().clean(older_than_s, dry_run)

@@ -26,7 +26,7 @@ SELECT * FROM artifacts WHERE build_key = :build_key ORDER BY created_at DESC LI
 UPDATE artifacts SET build_key = 'damaged ' || digest WHERE digest = :digest;
 
 -- name: new_generation
-INSERT INTO generations (at, reason) VALUES (:now, :reason) RETURNING id;
+INSERT INTO generations (at, reason, origin) VALUES (:now, :reason, :origin) RETURNING id;
 
 -- name: carry_over
 -- The new generation begins as a copy of the one before it.
@@ -45,5 +45,36 @@ ON CONFLICT (generation, name) DO UPDATE SET
 DELETE FROM generation_packages WHERE generation = :generation AND name = :name;
 
 -- name: generations
-SELECT g.id, g.at, g.reason, count(p.name) AS packages
-FROM generations g LEFT JOIN generation_packages p ON p.generation = g.id GROUP BY g.id ORDER BY g.id;
+SELECT * FROM generations ORDER BY id;
+
+-- name: generation
+SELECT * FROM generations WHERE id = :generation;
+
+-- name: of_generation
+SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile
+FROM generation_packages p JOIN artifacts a ON a.digest = p.artifact WHERE p.generation = :generation ORDER BY p.name;
+
+-- name: copy
+INSERT INTO generation_packages (generation, name, version, artifact, automatic, installed_at)
+SELECT :generation, name, version, artifact, automatic, installed_at
+FROM generation_packages WHERE generation = :source;
+
+-- name: forget_generation
+DELETE FROM generations WHERE id = :generation;
+
+-- name: holders
+-- The generations that hold each artifact.
+SELECT DISTINCT artifact, generation FROM generation_packages ORDER BY generation;
+
+-- name: unneeded
+-- Artifacts that no generation holds and that no build at hand depends on.
+SELECT * FROM artifacts a
+WHERE NOT EXISTS (SELECT 1 FROM generation_packages p WHERE p.artifact = a.digest)
+    AND NOT EXISTS (
+        SELECT 1 FROM jobs j, json_each(j.build, '$.dependencies') d
+        WHERE j.state IN ('queued', 'running') AND d.value = a.build_key
+    )
+ORDER BY a.name, a.created_at;
+
+-- name: drop_artifact
+DELETE FROM artifacts WHERE digest = :digest;

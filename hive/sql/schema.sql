@@ -1,4 +1,4 @@
--- Version 2. A test shows that the migrations end here.
+-- Version 3. A test shows that the migrations end here.
 
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -96,7 +96,8 @@ CREATE INDEX artifacts_key ON artifacts (build_key);
 CREATE TABLE generations (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at REAL NOT NULL,
-    reason TEXT NOT NULL
+    reason TEXT NOT NULL,
+    origin INTEGER -- of a rollback: the generation gone back to
 ) STRICT;
 
 CREATE TABLE generation_packages (

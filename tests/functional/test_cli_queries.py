@@ -114,7 +114,7 @@ def test_flipped_bit_is_found_named_and_mended(hive: HiveCli) -> None:
     flip(folder / "weights.json")
     found = hive("verify")
     assert found.code == 7 and found.out == "trivial: weights.json: changed\n"
-    assert "hive install --rebuild trivial" in found.err
+    assert "hive repair trivial" in found.err
     [checked] = hive("verify", "--json").json()
     assert checked["damaged"] == [{"file": "weights.json", "reason": "changed"}]
     hive.ok("install", "--rebuild", "trivial")

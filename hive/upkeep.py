@@ -1,0 +1,174 @@
+"""class Upkeep: use cases that look back and make room: history, rollback, collection, disk use, repair."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from hive_runner.frozen import frozen
+
+from hive import garbage, generations, installed, queue
+from hive.cleaning import disk_bytes, may_go, remove, survey
+from hive.db import Database
+from hive.errors import RequestError, StoreError
+from hive.garbage import Garbage
+from hive.mending import mend
+from hive.model import Artifact, Generation, Job, Package
+from hive.paths import Home
+from hive.publish import manifest_facts
+from hive.store import Damage, Store
+
+
+@frozen
+class Collected:
+    garbage: Garbage
+    freed_bytes: int  # on disk
+
+
+@frozen
+class Holding:
+    """An artifact in the store, and who holds it there."""
+
+    artifact: Artifact
+    disk_bytes: int
+    is_installed: bool
+    generations: tuple[int, ...]
+
+
+@frozen
+class DiskUse:
+    """What HIVE_HOME takes on disk."""
+
+    holdings: tuple[Holding, ...]
+    parts: dict[str, int]  # what -> bytes, the store left out
+    free_bytes: int
+    collectable_bytes: int  # hive gc would free
+    cleanable_bytes: int  # hive clean would free, now
+
+
+@frozen
+class Repaired:
+    package: Package
+    damage: tuple[Damage, ...]  # found before
+    lacking: tuple[str, ...]  # files of which no copy was found: only building anew helps
+
+
+class Upkeep:
+    def __init__(self, home: Home, db: Database, store: Store) -> None:
+        self.home = home
+        self.db = db
+        self.store = store
+
+    # -- generations
+
+    def history(self) -> list[Generation]:
+        """Oldest first."""
+        return generations.generations(self.db)
+
+    def preview(self, to: int | None) -> tuple[int, list[Package], list[Package]]:
+        """What `roll_back` would do: the generation gone back to, what is installed now, and what would be.
+
+        Raises RequestError where there is nothing to go back to.
+        """
+        target = generations.target(self.db, to)
+        return target, installed.packages(self.db), generations.contents(self.db, target)
+
+    def roll_back(self, to: int | None) -> int:
+        """Go back to generation `to`, else to the one before; the number of the new generation, which equals it.
+
+        Raises RequestError where there is none, StoreError if the store has lost part of it.
+        """
+        target = generations.target(self.db, to)
+        with self.db.write():
+            lost = [p for p in generations.contents(self.db, target) if not self.store.has(p.artifact)]
+            if lost:
+                names = ", ".join(f"{p.name} {p.version}" for p in lost)
+                raise StoreError(
+                    f"cannot go back to generation {target}", f"the store has lost {names}", "hive verify; hive repair"
+                )
+            return generations.roll_back(self.db, target)
+
+    # -- room
+
+    def collect(self, older_than_s: float | None, dry_run: bool) -> Collected:
+        """Remove from the store what no generation and no build needs.
+
+        older_than_s: first forget the generations that were replaced longer ago. Raises StoreError.
+        """
+        before = None if older_than_s is None else time.time() - older_than_s
+        if dry_run:
+            found = garbage.find(self.db, self.store, before)
+            places = [self.store.path(digest) for digest in (*(a.digest for a in found.artifacts), *found.strays)]
+            return Collected(found, sum(map(disk_bytes, places)))
+        found, moved = garbage.collect(self.db, self.store, before)
+        freed = sum(map(disk_bytes, moved))
+        for place in moved:
+            _remove(place)
+        return Collected(found, freed)
+
+    def disk_use(self) -> DiskUse:
+        """What each artifact and each part of HIVE_HOME takes."""
+        active = {package.artifact for package in installed.packages(self.db)}
+        held: dict[str, list[int]] = {}
+        for row in self.db.all("packages.holders"):
+            held.setdefault(row["artifact"], []).append(row["generation"])
+        holdings = [
+            Holding(
+                artifact, disk_bytes(self.store.path(artifact.digest)), artifact.digest in active,
+                tuple(held.get(artifact.digest, ())),
+            )
+            for artifact in installed.artifacts(self.db)
+        ]  # fmt: skip
+        root = self.home.root
+        parts = {
+            "builds: logs, checkpoints": disk_bytes(root / "jobs"),
+            "runner environments": disk_bytes(root / "environments"),
+            "recipe snapshots": disk_bytes(self.home.snapshots),
+            "staging": disk_bytes(self.home.staging),
+            "database": sum(disk_bytes(path) for path in root.glob("hive.*")),
+        }
+        found = garbage.find(self.db, self.store, None)
+        gone = [self.store.path(digest) for digest in (*(a.digest for a in found.artifacts), *found.strays)]
+        cleanable = [each for each in survey(self.home, self._job) if may_go(each, 0.0, time.time())]
+        return DiskUse(
+            tuple(holdings), parts, shutil.disk_usage(root).free, sum(map(disk_bytes, gone)),
+            sum(each.size_bytes for each in cleanable),
+        )  # fmt: skip
+
+    # -- repair
+
+    def repair(self, packages: list[Package]) -> Iterator[Repaired]:
+        """Make the damaged among `packages` whole from copies of their files; those found damaged."""
+        for package in packages:
+            damage = self.store.verify(package.artifact)
+            if damage:
+                artifact = installed.artifact(self.db, package.artifact)
+                facts = manifest_facts(artifact.build, artifact.pins, artifact.real)
+                lacking = mend(self.store, artifact.digest, facts, self._copies(artifact))
+                yield Repaired(package, tuple(damage), tuple(lacking))
+
+    def _copies(self, artifact: Artifact) -> Iterator[Path]:
+        """Folders that may hold copies of an artifact's files, the likeliest first."""
+        for job in queue.of_artifact(self.db, artifact.digest):
+            yield self.home.attempt(job.id, job.attempt) / "out"
+            yield Path(job.work.recipe_path)
+        for other in installed.artifacts(self.db):
+            if other.digest != artifact.digest:
+                yield self.store.path(other.digest)
+        yield self.home.staging
+        yield self.home.snapshots
+
+    def _job(self, job_id: int) -> Job | None:
+        try:
+            return queue.get(self.db, job_id)
+        except RequestError:
+            return None
+
+
+def _remove(place: Path) -> None:
+    try:
+        remove(place)
+    except OSError as error:
+        raise StoreError(f"cannot remove {place}", error.strerror or str(error), "check its permissions") from error
