@@ -17,7 +17,7 @@ ROWS = (
     "states model",
     "paths config data tables",
     "db",
-    "recipe index lockfile environments",
+    "recipe index lockfile project environments",
     "resolve gates plan",
     "queue store installed generations garbage mending compare",
     "runners.identity runners.base runners.attempt runners.runlog runners.bounds",
