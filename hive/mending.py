@@ -1,4 +1,4 @@
-"""Damaged artifacts made whole from copies of their files: in other artifacts, in what builds left behind, in recipes.
+"""Damaged artifacts made whole from copies of their files: in other artifacts, in recipes, in what lies in staging.
 
 A copy counts if it has the digest that the manifest names, wherever it lies. A lost manifest is written anew from the
 record and the files, and counts if it has the artifact's own digest.

@@ -206,7 +206,6 @@ class Step:
     python: str = ""  # interpreter of the runner environment
     mounts: tuple[str, ...] = ()  # folders of the runner environment
     image: str = ""  # what a container is made from
-    check: str = ""  # digest of an artifact: the build is made once more to be compared with it, and not installed
     expected_s: float | None = None
     note: str = ""
 
@@ -247,6 +246,7 @@ class Work:
     real: bool
     expected_s: float | None = None  # how long it took here before, else what its author measured
     image: str = ""  # what a container is made from
+    check: str = ""  # digest of an artifact: the build is made once more to be compared with it, and not installed
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Work:

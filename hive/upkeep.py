@@ -151,9 +151,6 @@ class Upkeep:
 
     def _copies(self, artifact: Artifact) -> Iterator[Path]:
         """Folders that may hold copies of an artifact's files, the likeliest first."""
-        for job in queue.of_artifact(self.db, artifact.digest):
-            yield self.home.attempt(job.id, job.attempt) / "out"
-            yield Path(job.work.recipe_path)
         for other in installed.artifacts(self.db):
             if other.digest != artifact.digest:
                 yield self.store.path(other.digest)

@@ -93,9 +93,9 @@ def test_du_adds_up(hive: HiveCli) -> None:
     assert "installed" in told and "hive clean --older-than 0 would free" in told
 
 
-def test_repair_restores_from_what_the_build_left(hive: HiveCli) -> None:
+def test_repair_restores_what_there_is_a_copy_of(hive: HiveCli) -> None:
     hive.ok("install", "trivial")
-    spoil(folder(hive, "trivial") / "weights.json")
+    spoil(folder(hive, "trivial") / "recipe" / "train.py")
     assert hive("verify").code == 7
     assert hive.ok("repair").err == "trivial 1.0.0: restored from copies\n"
     assert hive.ok("verify").err == "trivial 1.0.0: ok\n"
