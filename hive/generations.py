@@ -55,7 +55,7 @@ def target(db: Database, wanted: int | None) -> int:
         raise RequestError(
             "there is nothing to go back to", f"generation {ids[0]} is the oldest on record", "see: hive history"
         )
-    return earlier[-1]
+    return int(earlier[-1])
 
 
 def roll_back(db: Database, to: int) -> int:
