@@ -338,6 +338,7 @@ class Hive(Builds):
             artifact, recipe, environment, self._machine(), runner.name, self._is_builtin(artifact), check
         )  # fmt: skip
         work = replace(work, recipe_path=str(snapshot(recipe, self.home.snapshots)))
+        self._forget_checkpoints([artifact.build])
         job = queue.enqueue(self.db, [(artifact.build, work)], PRIORITIES["medium"], set())[0]
         if job.work.check != work.check:
             raise RequestError(f"{name} is being built at this moment", f"job {job.id}", f"hive logs -f {job.id}")

@@ -101,7 +101,9 @@ class Store:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if _copy_file(files[entry["path"]], target, entry["path"])["sha256"] != entry["sha256"]:
                     raise BadOutput(f"{entry['path']} changed while it was copied")
-            (stage / MANIFEST).write_bytes(manifest)
+            with open(stage / MANIFEST, "wb") as file:
+                file.write(manifest)
+                _seal(file)
             self._place(stage, digest)
         except OSError as error:
             _refuse_full_disk(error)

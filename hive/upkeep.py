@@ -9,13 +9,13 @@ from pathlib import Path
 
 from hive_runner.frozen import frozen
 
-from hive import garbage, generations, installed, queue
-from hive.cleaning import disk_bytes, may_go, remove, survey
+from hive import garbage, generations, installed
+from hive.cleaning import disk_bytes, remove
 from hive.db import Database
-from hive.errors import RequestError, StoreError
+from hive.errors import StoreError
 from hive.garbage import Garbage
 from hive.mending import mend
-from hive.model import Artifact, Generation, Job, Package
+from hive.model import Artifact, Generation, Package
 from hive.paths import Home
 from hive.publish import manifest_facts
 from hive.store import Damage, Store
@@ -45,7 +45,6 @@ class DiskUse:
     parts: dict[str, int]  # what -> bytes, the store left out
     free_bytes: int
     collectable_bytes: int  # hive gc would free
-    cleanable_bytes: int  # hive clean would free, now
 
 
 @frozen
@@ -123,7 +122,8 @@ class Upkeep:
         ]  # fmt: skip
         root = self.home.root
         parts = {
-            "builds: logs, checkpoints": disk_bytes(root / "jobs"),
+            "logs of builds": disk_bytes(root / "jobs"),
+            "checkpoints": disk_bytes(root / "checkpoints"),
             "runner environments": disk_bytes(root / "environments"),
             "recipe snapshots": disk_bytes(self.home.snapshots),
             "staging": disk_bytes(self.home.staging),
@@ -131,11 +131,7 @@ class Upkeep:
         }
         found = garbage.find(self.db, self.store, None)
         gone = [self.store.path(digest) for digest in (*(a.digest for a in found.artifacts), *found.strays)]
-        cleanable = [each for each in survey(self.home, self._job) if may_go(each, 0.0, time.time())]
-        return DiskUse(
-            tuple(holdings), parts, shutil.disk_usage(root).free, sum(map(disk_bytes, gone)),
-            sum(each.size_bytes for each in cleanable),
-        )  # fmt: skip
+        return DiskUse(tuple(holdings), parts, shutil.disk_usage(root).free, sum(map(disk_bytes, gone)))
 
     # -- repair
 
@@ -156,12 +152,6 @@ class Upkeep:
                 yield self.store.path(other.digest)
         yield self.home.staging
         yield self.home.snapshots
-
-    def _job(self, job_id: int) -> Job | None:
-        try:
-            return queue.get(self.db, job_id)
-        except RequestError:
-            return None
 
 
 def _remove(place: Path) -> None:

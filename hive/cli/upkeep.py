@@ -111,7 +111,9 @@ def du(as_json: bool) -> None:
     from hive.console import short, size, table
     from hive.service import Hive
 
-    use = Hive.open().upkeep.disk_use()
+    hive = Hive.open()
+    use = hive.upkeep.disk_use()
+    cleanable = sum(each.size_bytes for each in hive.clean(0.0, dry_run=True))
     models = sum(each.disk_bytes for each in use.holdings)
     if as_json:
         print_json(
@@ -131,7 +133,7 @@ def du(as_json: bool) -> None:
                 "total_bytes": models + sum(use.parts.values()),
                 "free_bytes": use.free_bytes,
                 "gc_would_free_bytes": use.collectable_bytes,
-                "clean_would_free_bytes": use.cleanable_bytes,
+                "clean_would_free_bytes": cleanable,
             }
         )
         return
@@ -144,7 +146,7 @@ def du(as_json: bool) -> None:
     totals = [("artifacts", size(models)), *((what, size(n)) for what, n in use.parts.items())]
     totals += [("together", size(models + sum(use.parts.values()))), ("free on this disk", size(use.free_bytes))]
     totals += [("hive gc would free", size(use.collectable_bytes))]
-    totals += [("hive clean --older-than 0 would free", size(use.cleanable_bytes))]
+    totals += [("hive clean --older-than 0 would free", size(cleanable))]
     width = max(len(label) for label, _ in totals)
     for label, value in totals:
         click.echo(f"{label.ljust(width)}  {value:>9}")
