@@ -45,7 +45,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     expected = reference("counter", *SLOW)
     hive.ok("install", "--no-wait", "counter", *SLOW)
     until_checkpoint(hive, 1)
-    folder = hive.paths.checkpoints(1)
+    folder = hive.paths.checkpoints(hive.job().build_key)
     until(lambda: len(list(folder.glob("*.ckpt"))) == 2, "two checkpoints are kept")
     kill_and_wait(*hive.supervisors(), *run_pids(hive))
     newest = max(folder.glob("*.ckpt"))
