@@ -162,9 +162,9 @@ class Supervisor:
             self._end_earlier_runners(job)
             order = orders.build_order(self.home, job, runner, self._dependencies(job))
             handle = runner.start(order)
-        except (HiveError, OSError) as error:
+        except Exception as error:
             self.say(f"job {job.id} attempt {job.attempt}: not started: {error}")
-            self._end(job, failure_of(error))
+            self._end(job, self._told(job, error))
             return
         self.say(f"job {job.id} attempt {job.attempt}: {job.name} {job.version} started by {runner.name}, {handle}")
         queue.record_start(self.db, job, runner.name, str(isolation), handle)
@@ -243,10 +243,20 @@ class Supervisor:
                 self.say(f"job {job.id} attempt {job.attempt}: {done.state if done else 'ended after it was given up'}")
                 self._tidy(job, done)
                 return
-            except (HiveError, OSError) as error:
-                failure = failure_of(error)
+            except Exception as error:
+                failure = self._told(job, error)
         assert failure is not None
         self._end(job, failure, **usage)
+
+    def _told(self, job: Job, error: Exception) -> Failure:
+        """What an error makes of a job. A bug of hive's own is put in the log and ends the job, not the supervisor: the
+        next one would meet it again.
+        """
+        if not isinstance(error, HiveError | OSError):
+            import traceback
+
+            self.say("".join(traceback.format_exception(error)))
+        return failure_of(error)
 
     def _end(self, job: Job, failure: Failure, **usage: float) -> None:
         done = queue.fail_or_retry(self.db, job, failure, **usage)
@@ -282,7 +292,10 @@ def failure_of(error: Exception) -> Failure:
         return Failure("recipe_error", error.message, error.why, error.hint)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failure("disk_full", "the disk is full", str(error), "make room, then: hive queue retry")
-    return Failure("infrastructure", str(error))
+    if isinstance(error, OSError):
+        return Failure("infrastructure", str(error))
+    why, hint = f"{type(error).__name__}: {error}", "please report it with logs/supervisor.log of HIVE_HOME"
+    return Failure("bad_output", "this is a bug in hive", why, hint)
 
 
 def _collect_children() -> None:
