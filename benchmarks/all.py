@@ -13,6 +13,7 @@ SMALL = {
     "container_start.py": ("--rounds", "9"),
     "queue_throughput.py": ("--rounds", "3", "--jobs", "200"),
     "training_overhead.py": ("--rounds", "2", "--steps", "4000"),
+    "resolve.py": ("--rounds", "5"),
 }
 
 

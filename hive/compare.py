@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import struct
@@ -40,14 +41,33 @@ def differences(store: Store, made: str, again: str) -> list[Difference]:
     if made == again:
         return []
     old, new = ({entry["path"]: entry["sha256"] for entry in store.manifest(d)["files"]} for d in (made, again))
+    return _between(store.path(made), store.path(again), old, new) or [Difference(MANIFEST, "changed")]
+
+
+def differences_of(made: Path, again: Path) -> list[Difference]:
+    """Compare two folders of plain files, weights first. None if they are the same."""
+    return _between(made, again, *(_digests(folder) for folder in (made, again)))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _between(made: Path, again: Path, old: dict[str, str], new: dict[str, str]) -> list[Difference]:
+    """old, new: the digest of each file."""
     differing = [Difference(name, "missing") for name in sorted(set(old) - set(new))]
     differing += [Difference(name, "new") for name in sorted(set(new) - set(old))]
     for name in sorted(set(old) & set(new)):
         if old[name] != new[name]:
-            within = _in_weights(name, store.path(made) / name, store.path(again) / name)
+            within = _in_weights(name, made / name, again / name)
             differing.append(within or Difference(name, "changed"))
     differing.sort(key=lambda each: not each.tensor)
-    return differing or [Difference(MANIFEST, "changed")]
+    return differing
 
 
 def _in_weights(name: str, made: Path, again: Path) -> Difference | None:

@@ -92,7 +92,7 @@ def run_model(
                 environment, "sample" if sample else "predict",
             )  # fmt: skip
             started = time.monotonic()
-            _execute(runner, order, on_event)
+            execute(runner, order, on_event)
             ending = runner.ending(folder, "")
             result, failure = verdict(folder, ending)
             if failure is not None or result is None:
@@ -117,7 +117,7 @@ def run_model(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _execute(runner: Runner, order: Order, on_event: Callable[[RunEvent], None]) -> None:
+def execute(runner: Runner, order: Order, on_event: Callable[[RunEvent], None]) -> None:
     """Start and follow to the end; an interrupt ends the run first."""
     handle = runner.start(order)
     tail = EventTail()

@@ -208,6 +208,7 @@ class Step:
     image: str = ""  # what a container is made from
     expected_s: float | None = None
     note: str = ""
+    replaces: str = ""  # the version that is active now, where it is another
 
 
 @frozen
@@ -247,6 +248,7 @@ class Work:
     expected_s: float | None = None  # how long it took here before, else what its author measured
     image: str = ""  # what a container is made from
     check: str = ""  # digest of an artifact: the build is made once more to be compared with it, and not installed
+    depends: tuple[str, ...] = ()  # models with their ranges
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Work:
@@ -257,6 +259,7 @@ class Work:
                 "gates": tuple(Gate(**gate) for gate in document["gates"]),
                 "mounts": tuple(document["mounts"]),
                 "pins": tuple(document["pins"]),
+                "depends": tuple(document.get("depends", ())),
             }
         )
 
@@ -367,6 +370,7 @@ class Artifact:
     pins: tuple[str, ...]
     isolation: str
     wall_s: float
+    depends: tuple[str, ...] = ()  # models with their ranges, such as base>=1
 
 
 @frozen
@@ -381,6 +385,8 @@ class Package:
     profile: str
     real: bool
     size_bytes: int
+    pinned: bool = False  # upgrade leaves it alone
+    active: bool = True  # False: another version of this name is, or none
 
 
 @frozen

@@ -36,6 +36,11 @@ class Home:
         return self.root / "recipes"
 
     @property
+    def sources(self) -> Path:
+        """Checked-out commits of git sources, as SOURCE/COMMIT."""
+        return self.root / "sources"
+
+    @property
     def images(self) -> Path:
         return self.root / "images"
 

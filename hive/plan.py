@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from hive_runner.frozen import field, frozen, replace
@@ -97,6 +98,21 @@ def keeps(recipe: Recipe, choices: Choices, package: Package | None, artifact: A
     if made.recipe_digest != recipe.digest:
         return "its recipe has changed since; --rebuild builds it anew"
     return ""
+
+
+def choices_again(made: Build, then: Recipe, now: Recipe, data: DataSource | None) -> Choices:
+    """What was said when `made` was built from the recipe `then`, as far as the recipe `now` knows it.
+
+    A parameter that had the value of its profile was not said. data: the user's, as it is today.
+    """
+    usual = pick_params(then, then.profiles.get(made.profile) or then.profiles["standard"], Choices())
+    known, params = {param.name: param for param in now.params}, {}
+    for name, value in made.params.items():
+        if name in known and value != usual.get(name):
+            with suppress(RequestError):  # out of the range that it has by now
+                parse_value(known[name], str(value))
+                params[name] = str(value)
+    return Choices(made.profile if made.profile in now.profiles else None, params, made.seed, data)
 
 
 def fit(recipe: Recipe, profile: Profile, machine: Machine) -> tuple[Limits, str]:

@@ -133,6 +133,7 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
         pins=job.work.pins,
         isolation=f"{attempt.runner}: {attempt.isolation}",
         wall_s=round(sum(max(0.0, (each.ended_at or now) - each.started_at) for each in attempts), 3),
+        depends=job.work.depends,
     )
     while True:
         with db.write():
@@ -140,7 +141,7 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
                 done = queue.change(db, job, Event.SUCCEED, artifact=stored.digest, **usage)
                 if done is not None:
                     installed.record_artifact(db, made)
-                    installed.install(db, job.name, job.version, stored.digest, automatic)
+                    installed.activate(db, made, automatic)
                 return done
         store.add(parts, facts)  # a collection took it: nothing on record needed it yet
 

@@ -8,16 +8,22 @@ import math
 import os
 import re
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hive.config import parse_flag
 from hive.errors import RequestError
 from hive.model import Gate, Limits, Param, Profile, Recipe, RunInterface, digest_of
-from hive.tables import Table
+from hive.suggest import did_you_mean
+from hive.tables import Mistake, Table, line_of
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?")
+# PEP 440 in its one canonical spelling, without local versions: equal text where the version is the same.
+_NUMBER = r"(0|[1-9]\d*)"
+VERSION = re.compile(
+    rf"({_NUMBER}!)?{_NUMBER}(\.{_NUMBER})*((a|b|rc){_NUMBER})?(\.post{_NUMBER})?(\.dev{_NUMBER})?", re.ASCII
+)
 GATE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*(>=|<=|>|<)\s*([-+0-9.eE]+)\s*")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Shapes only, so that a search need not import what understands them.
@@ -34,57 +40,122 @@ class RecipeError(RequestError):
 def read_recipe(folder: Path, source: str) -> Recipe:
     """Read and check folder/recipe.toml. Raises RecipeError."""
     file = folder / "recipe.toml"
+    document, text = read_document(file)
     try:
-        document = tomllib.loads(file.read_text())
+        facts: dict[str, Any] = {}
+        for part in PARTS:
+            facts |= part(document)
+        document.end()
+        return Recipe(path=folder, source=source, digest=digest_recipe(folder), **facts)
+    except Mistake as error:
+        raise RecipeError(f"{file}:{line_of(text, error)} is not valid", str(error)) from error
+
+
+def mistakes(folder: Path) -> list[tuple[int, str]]:
+    """What is wrong in folder/recipe.toml: (line, message), the first mistake of each part. Raises RecipeError."""
+    document, text = read_document(folder / "recipe.toml")
+    found: list[tuple[int, str]] = []
+    for part in (*PARTS, Table.end):
+        try:
+            part(document)
+        except Mistake as error:
+            found.append((line_of(text, error), str(error)))
+    return sorted(found)
+
+
+def read_document(file: Path) -> tuple[Table, str]:
+    """A recipe.toml as a table, not checked, and its text. Raises RecipeError."""
+    try:
+        text = file.read_text()
+        return Table("", tomllib.loads(text)), text
     except FileNotFoundError as error:
-        raise RecipeError(f"{folder} is not a recipe", "it has no recipe.toml") from error
+        raise RecipeError(f"{file.parent} is not a recipe", "it has no recipe.toml") from error
     except (OSError, ValueError) as error:
         raise RecipeError(f"{file} cannot be read", str(error)) from error
+
+
+def glance(file: str, table: str) -> dict[str, Any]:
+    """One table of a recipe.toml, not checked, without parsing the others: a resolver looks at many. {} without it.
+
+    Raises RecipeError.
+    """
     try:
-        return _recipe(Table("", document), folder, source)
-    except ValueError as error:
-        raise RecipeError(f"{file} is not a valid recipe", str(error)) from error
+        with open(file, "rb", buffering=0) as opened:
+            text = opened.read().decode()
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{file} cannot be read", str(error)) from error
+    if table not in text:
+        return {}
+    begin = text.find(f"\n[{table}]\n") + 1
+    if begin or text.startswith(f"[{table}]\n"):
+        end = text.find("\n[", begin + 1)
+        with contextlib.suppress(ValueError):  # not so simple after all
+            found: dict[str, Any] = tomllib.loads(text[begin : end if end > 0 else len(text)])[table]
+            return found
+    whole = read_document(Path(file))[0].value(table, {})
+    return whole if isinstance(whole, dict) else {}
 
 
-def _recipe(document: Table, folder: Path, source: str) -> Recipe:
-    about, needs = document.table("recipe"), document.table("requirements")
-    depends, run, data = document.table("depends"), document.table("run"), document.table("data")
+def _about(document: Table) -> dict[str, Any]:
+    table = document.table("recipe")
+    facts = {
+        "name": table.like("name", NAME, "a name: lower-case letters, digits, '.', '_' and '-'"),
+        "version": table.like("version", VERSION, "a version such as 1.2.0, 1.2.0rc1 or 2024.1 (PEP 440)"),
+        "summary": table.text("summary"),
+        "licence": table.text("licence"),
+        "task": table.text("task", ""),
+        "keywords": table.texts("keywords"),
+    }
+    table.end()
+    return facts
+
+
+def _requirements(document: Table) -> dict[str, Any]:
+    table = document.table("requirements")
+    facts = {
+        "python": table.like("python", VERSIONS, "a range of versions such as >=3.11", ""),
+        "requirements": table.each("packages", partial(_like, REQUIREMENT, "a requirement such as torch>=2.6")),
+    }
+    table.end()
+    return facts
+
+
+def _depends(document: Table) -> dict[str, Any]:
+    table = document.table("depends")
+    facts = {"depends": table.each("packages", partial(_like, DEPENDENCY, "a model such as base>=1"))}
+    table.end()
+    return facts
+
+
+def _settings(document: Table) -> dict[str, Any]:
     params = tuple(_param(name, table) for name, table in document.table("params").tables().items())
-    user_data = data.table("user")
-    recipe = Recipe(
-        name=_like(NAME, about.text("name"), "a name: lower-case letters, digits, '.', '_' and '-'"),
-        version=_like(VERSION, about.text("version"), "a version such as 1.2.0"),
-        summary=about.text("summary"),
-        licence=about.text("licence"),
-        path=folder,
-        source=source,
-        digest=digest_recipe(folder),
-        task=about.text("task", ""),
-        keywords=about.texts("keywords"),
-        python=_like(VERSIONS, needs.text("python", ""), "a range of versions such as >=3.11", empty=True),
-        requirements=tuple(
-            _like(REQUIREMENT, text, "a requirement such as torch>=2.6") for text in needs.texts("packages")
-        ),
-        depends=tuple(_like(DEPENDENCY, text, "a model such as base>=1") for text in depends.texts("packages")),
-        limits=_limits(document.table("limits")),
-        params=params,
-        profiles=_profiles(document.table("profiles"), params),
-        run=RunInterface(
-            inputs=tuple(_suffix(text) for text in run.texts("inputs")),
-            output=_suffix(run.text("output", "")),
-            outputs=tuple(_suffix(text) for text in run.texts("outputs")),
-            input_help=run.text("input_help", ""),
-            options=tuple(_param(name, table) for name, table in run.table("options").tables().items()),
-        ),
-        data_help=user_data.text("help", "") if user_data.values else "",
+    return {"params": params, "profiles": _profiles(document.table("profiles"), params)}
+
+
+def _run(document: Table) -> dict[str, Any]:
+    run = document.table("run")
+    interface = RunInterface(
+        inputs=run.each("inputs", _suffix),
+        output=_suffix(run.text("output", "")),
+        outputs=run.each("outputs", _suffix),
+        input_help=run.text("input_help", ""),
+        options=tuple(_param(name, table) for name, table in run.table("options").tables().items()),
     )
-    for table in (document, about, needs, depends, run, data, user_data):
-        table.end()
-    return recipe
+    run.end()
+    return {"run": interface}
 
 
-def _limits(table: Table) -> Limits:
-    default = Limits()
+def _data(document: Table) -> dict[str, Any]:
+    data = document.table("data")
+    user = data.table("user")
+    facts = {"data_help": user.text("help", "") if user.values else ""}
+    user.end()
+    data.end()
+    return facts
+
+
+def _limits(document: Table) -> dict[str, Any]:
+    table, default = document.table("limits"), Limits()
     limits = Limits(
         cpus=table.count("cpus", default.cpus),
         threads=table.count("threads", default.threads),
@@ -96,13 +167,16 @@ def _limits(table: Table) -> Limits:
         network=table.flag("network", default.network),
     )
     table.end()
-    return limits
+    return {"limits": limits}
+
+
+PARTS = (_about, _requirements, _depends, _limits, _settings, _run, _data)
 
 
 def _profiles(table: Table, params: tuple[Param, ...]) -> dict[str, Profile]:
     profiles = {name: _profile(name, each, params) for name, each in table.tables().items()}
     if profiles and "standard" not in profiles:
-        raise ValueError("there is no [profiles.standard]")
+        raise table.mistake("there is no [profiles.standard]")
     return profiles or {"standard": Profile("standard")}
 
 
@@ -110,12 +184,13 @@ def _profile(name: str, table: Table, params: tuple[Param, ...]) -> Profile:
     known = {param.name: param for param in params}
     chosen = table.table("params")
     if stray := sorted(set(chosen.values) - set(known)):
-        raise ValueError(f"{chosen.name} sets {stray[0]!r}, which [params] does not declare")
+        _, guess = did_you_mean(stray[0], list(known), "declare it there, or leave it out")
+        raise chosen.mistake(f"{chosen.name} sets {stray[0]!r}, which [params] does not declare; {guess}", stray[0])
     profile = Profile(
         name=name,
         real=table.flag("real", True),
-        params={each: checked(known[each], value) for each, value in chosen.values.items()},
-        gates=tuple(parse_gate(text) for text in table.texts("gates")),
+        params={each: _checked(known[each], value, chosen, each) for each, value in chosen.values.items()},
+        gates=table.each("gates", parse_gate),
         wall_s=table.optional_seconds("wall"),
         expected_s=table.optional_seconds("expected"),
     )
@@ -125,33 +200,40 @@ def _profile(name: str, table: Table, params: tuple[Param, ...]) -> Profile:
 
 def _param(name: str, table: Table) -> Param:
     if not IDENTIFIER.fullmatch(name):
-        raise ValueError(f"{table.name} is not a name in Python, by which the recipe could ask for it")
+        raise table.mistake(f"{table.name} is not a name in Python, by which the recipe could ask for it")
     default, choices = table.required("default"), table.value("choices", [])
     if not isinstance(default, str | bool | int | float):
-        raise ValueError(f"{table.name} default = {default!r}: neither a number nor a text nor a flag")
+        raise table.mistake(f"{table.name} default = {default!r}: neither a number nor a text nor a flag", "default")
     if not isinstance(choices, list):
-        raise ValueError(f"{table.name} choices = {choices!r}: not a list")
+        raise table.mistake(f"{table.name} choices = {choices!r}: not a list", "choices")
     bounds = {key: table.value(key) for key in ("minimum", "maximum")}
     for key, bound in bounds.items():
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
-            raise ValueError(f"{table.name} {key} = {bound!r}: not a number")
+            raise table.mistake(f"{table.name} {key} = {bound!r}: not a number", key)
         if bound is not None and isinstance(default, str | bool):
-            raise ValueError(f"{table.name} has a {key}, and its default {default!r} is not a number")
+            raise table.mistake(f"{table.name} has a {key}, and its default {default!r} is not a number", key)
     param = Param(name, default, table.text("help", ""), bounds["minimum"], bounds["maximum"], tuple(choices))
     table.end()
-    checked(param, default)
+    _checked(param, default, table, "default")
     return param
 
 
-def _like(shape: re.Pattern[str], text: str, wanted: str, empty: bool = False) -> str:
-    if not shape.fullmatch(text) and not (empty and not text):
+def _checked(param: Param, value: Any, table: Table, key: str) -> Any:
+    try:
+        return checked(param, value)
+    except ValueError as error:
+        raise table.mistake(str(error), key) from error
+
+
+def _like(shape: re.Pattern[str], wanted: str, text: str) -> str:
+    if not shape.fullmatch(text):
         raise ValueError(f"{text!r} is not {wanted}")
     return text
 
 
 def _suffix(text: str) -> str:
     if text and not text.startswith("."):
-        raise ValueError(f"[run] names {text!r}, which is not a suffix such as .laz")
+        raise Mistake(f"[run] names {text!r}, which is not a suffix such as .laz", "run")
     return text
 
 

@@ -18,10 +18,11 @@ from hive_runner.frozen import frozen
 
 from hive import installed
 from hive.db import Database, locked
-from hive.errors import DamagedDatabase, StoreError
+from hive.errors import DamagedDatabase, RequestError, StoreError
 from hive.launch import take_supervisor_lock
 from hive.model import Artifact, Build, DataSource, Package
 from hive.paths import Home
+from hive.recipe import read_recipe
 from hive.store import MANIFEST, Store, fsync
 
 COMPANIONS = ("", "-wal", "-shm", "-journal")
@@ -136,7 +137,16 @@ def _artifact(store: Store, digest: str) -> Artifact | None:
         pins=tuple(facts["pins"]),
         isolation="unknown",
         wall_s=0.0,
+        depends=_depends(folder),
     )
+
+
+def _depends(folder: Path) -> tuple[str, ...]:
+    """What the recipe in an artifact needs; nothing where that cannot be read any more."""
+    try:
+        return read_recipe(folder / "recipe", "installed").depends
+    except RequestError:
+        return ()
 
 
 def _build(facts: dict[str, Any]) -> Build:

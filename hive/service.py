@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from hive.cleaning import Leftover
     from hive.compare import Difference
     from hive.doctor import Check
-    from hive.index import Index
+    from hive.index import Hit, Index, Release, Source
     from hive.inference import RunOutcome
+    from hive.lint import Finding
     from hive.plan import Choices, Machine
     from hive.recovery import Rebuilt
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
+    from hive.sources import Move, SourceRecord
     from hive.store import Damage, Store
     from hive.upkeep import Repaired, Upkeep
 
@@ -65,6 +67,30 @@ class InstallRequest:
     wall_s: float | None = None
     allow_unsandboxed: bool = False
     from_scratch: bool = False
+    prereleases: bool = False
+    upgrade: bool = False  # what is named becomes as new as can be, built with the choices it was built with
+
+
+@frozen
+class Stay:
+    """A package that an upgrade leaves as it is though there is a newer version, and why."""
+
+    name: str
+    version: str
+    newest: str
+    why: str
+    hint: str = ""
+
+
+@frozen
+class Outdated:
+    """A package of which its source has a newer version."""
+
+    name: str
+    version: str
+    newest: str
+    source: str
+    pinned: bool
 
 
 @frozen
@@ -84,6 +110,8 @@ class Details:
     package: Package | None
     artifact: Artifact | None
     folder: Path | None
+    versions: tuple[str, ...] = ()  # that its source has, the newest first
+    inactive: tuple[Package, ...] = ()  # other versions that the store has
 
 
 class Hive(Builds):
@@ -95,7 +123,14 @@ class Hive(Builds):
     def index(self) -> Index:
         from hive.index import Index
 
-        return Index(self.settings.sources)
+        before: list[Source] = []
+        after: list[Source] = []
+        if self._reading:
+            from hive.sources import as_source, records
+
+            for record in records(self._reading):
+                (before if record.position < 0 else after).append(as_source(self.home, record))
+        return Index(self.settings.sources, before, after)
 
     @classmethod
     def open(cls, **told: Any) -> Hive:
@@ -146,28 +181,38 @@ class Hive(Builds):
     def packages(self) -> list[Package]:
         return installed.packages(self._reading) if self._reading else []
 
-    def search(self, text: str) -> list[Recipe]:
-        """Recipes whose name, summary, task or keywords hold every word of `text`."""
+    def search(self, text: str) -> list[Hit]:
+        """Recipes of all sources whose name, summary, task or keywords hold every word of `text`."""
         words = text.lower().split()
 
         def matches(recipe: Recipe) -> bool:
             heap = " ".join((recipe.name, recipe.summary, recipe.task, *recipe.keywords)).lower()
             return all(word in heap for word in words)
 
-        return [recipe for recipe in self.index.recipes() if matches(recipe)]
+        return [hit for hit in self.index.hits() if matches(hit.recipe)]
 
-    def details(self, name: str) -> Details:
-        """Raises RequestError for a name that is neither a recipe nor installed."""
-        package = installed.find(self._reading, name) if self._reading else None
-        artifact = installed.artifact(self._reading, package.artifact) if self._reading and package else None
-        try:
-            recipe: Recipe | None = self.index.recipe(name)
-        except RequestError:
-            if package is None:
-                raise
-            recipe = None
-        folder = self.store.path(package.artifact) if package else None
-        return Details(recipe, package, artifact, folder)
+    def details(self, request: str) -> Details:
+        """Of a name, or of one version as name@1.1. Raises RequestError if it is neither a recipe nor installed."""
+        from hive.recipe import read_recipe
+        from hive.versions import newest, satisfies, split_request
+
+        name, wanted = split_request(request)
+        db, package, artifact, folder = self._reading, None, None, None
+        if db:
+            with suppress(RequestError):
+                package = installed.choose(db, request)
+                artifact = installed.artifact(db, package.artifact)
+                folder = self.store.path(package.artifact)
+        releases = self.index.releases(name)
+        there = [release.version for release in releases if satisfies(release.version, wanted)]
+        if there:
+            recipe: Recipe | None = self.index.recipe(name, newest(there))
+        elif package is None:
+            recipe = self.index.recipe(name, wanted.removeprefix("=="))  # which says what there is
+        else:
+            recipe = read_recipe(folder / "recipe", "installed") if wanted and folder else None
+        others = tuple(each for each in installed.inactive(db, name)) if db else ()
+        return Details(recipe, package, artifact, folder, tuple(r.version for r in releases), others)
 
     def known_names(self) -> list[str]:
         return self.index.names()
@@ -176,8 +221,8 @@ class Hive(Builds):
 
     def plan(self, request: InstallRequest, say: Say = _silent) -> Plan:
         """Resolve and pin. May make a runner environment, which `say` hears of. Raises RequestError, NoCapacity."""
-        from hive.plan import Choices, keeps, make_build, step_of
-        from hive.resolve import resolve, split_request
+        from hive.plan import keeps, make_build, step_of
+        from hive.versions import split_request
 
         if request.runner != "auto":  # a name that is mistyped is told even where nothing has to be built
             from hive.runners.all import check_name
@@ -188,11 +233,14 @@ class Hive(Builds):
         steps: list[Step] = []
         keys: dict[str, str] = {}
         runner, why_runner = None, ""
-        for recipe in resolve(request.names, self.index.recipe):
-            choices = request.choices if recipe.name in asked else Choices()
+        chosen = self._resolve(request)
+        for release in chosen:
+            recipe = self.index.read(release)
             package = installed.find(self.db, recipe.name)
             artifact = installed.artifact(self.db, package.artifact) if package else None
-            note = keeps(recipe, choices, package, artifact)
+            choices = self._choices(request, recipe, artifact, recipe.name in asked)
+            same = request.upgrade and package is not None and package.version == recipe.version
+            note = "" if same else keeps(recipe, choices, package, artifact)
             if note is not None and artifact is not None and self.store.has(artifact.digest):
                 keys[recipe.name] = artifact.build_key
                 steps.append(
@@ -215,10 +263,12 @@ class Hive(Builds):
             if step.action == "build" and not request.from_scratch and self._has_checkpoints(build):
                 saved = "an earlier try left checkpoints, it goes on from there (--from-scratch begins anew)"
                 step = replace(step, note="; ".join(filter(None, (step.note, saved))))
+            replaces = package.version if package and package.version != recipe.version else ""
+            forced = self._who_forces(release, chosen) if replaces and recipe.name not in asked else ""
             steps.append(
                 replace(
                     step, pins=environment.pins, python=environment.python, mounts=mounts, image=environment.image,
-                    expected_s=expected_s,
+                    expected_s=expected_s, replaces=replaces, note="; ".join(filter(None, (step.note, forced))),
                 )
             )  # fmt: skip
             keys[recipe.name] = build.key
@@ -226,12 +276,98 @@ class Hive(Builds):
             return Plan(tuple(steps), as_of=as_of)
         return Plan(tuple(steps), runner.name, why_runner, runner.isolation(), as_of)
 
+    def _resolve(self, request: InstallRequest) -> list[Release]:
+        from hive.resolve import Held, resolve
+
+        depends = installed.depends(self.db)
+        held = {
+            package.name: Held(
+                version=package.version,
+                folder=self.store.path(package.artifact) / "recipe",
+                depends=depends.get(package.name, ("", ()))[1],
+                pinned=package.pinned,
+            )
+            for package in installed.packages(self.db)
+        }
+        return resolve(request.names, self.index, held, request.upgrade, request.prereleases)
+
+    def _choices(self, request: InstallRequest, recipe: Recipe, artifact: Artifact | None, asked: bool) -> Choices:
+        """What the user said now, of what was asked for; else what was said when the version before was built."""
+        from hive.plan import Choices, choices_again
+        from hive.recipe import read_recipe
+
+        if asked and not request.upgrade:
+            return request.choices
+        if artifact is None or artifact.version == recipe.version:
+            return Choices()
+        from hive.data import pin
+
+        data = artifact.build.data.get("user")
+        then = read_recipe(self.store.path(artifact.digest) / "recipe", "installed")
+        return choices_again(artifact.build, then, recipe, pin(data.path) if data and recipe.data_help else None)
+
+    def _who_forces(self, release: Release, chosen: list[Release]) -> str:
+        """Which of the chosen releases need this one, in words."""
+        from hive.versions import split_request
+
+        needs = [f"{each} needs {text}" for each in chosen for text in self.index.depends(each)
+                 if split_request(text)[0] == release.name]  # fmt: skip
+        return f"because {', '.join(needs)}"
+
+    def plan_upgrade(self, request: InstallRequest, say: Say = _silent) -> tuple[Plan, list[Stay]]:
+        """As `plan`, for installed packages, all if none is named; and those that stay behind their newest version.
+
+        Raises RequestError.
+        """
+        from hive.versions import parsed, split_request
+
+        names = request.names or tuple(package.name for package in installed.packages(self.db))
+        packages = {name: installed.get(self.db, split_request(name)[0]) for name in names}
+        request = replace(request, upgrade=True, names=tuple(name for name in names if not packages[name].pinned))
+        plan = self.plan(request, say)
+        chosen = {step.recipe.name: step.recipe.version for step in plan.steps}
+        stays: list[Stay] = []
+        for package in packages.values():
+            newest, version = self._newest(package, request.prereleases), chosen.get(package.name, package.version)
+            if newest is None or parsed(newest.version) <= parsed(version):
+                continue
+            if package.pinned:
+                stays.append(Stay(package.name, version, newest.version, "it is pinned", f"hive unpin {package.name}"))
+                continue
+            others = [name for name in request.names if split_request(name)[0] != package.name]
+            try:
+                self._resolve(replace(request, names=(f"{package.name}=={newest.version}", *others)))
+                why = f"{', '.join(name for name in request.names if package.name in name)} was asked for"
+            except RequestError as error:
+                why = error.why
+            stays.append(Stay(package.name, version, newest.version, why))
+        return plan, stays
+
+    def _newest(self, package: Package, prereleases: bool) -> Release | None:
+        """The newest release of an installed name; pre-releases only if asked for, or if it is one itself."""
+        from hive.versions import is_prerelease
+
+        allowed = prereleases or is_prerelease(package.version)
+        releases = self.index.releases(package.name)
+        return next((each for each in releases if allowed or not is_prerelease(each.version)), None)
+
+    def outdated(self, prereleases: bool = False) -> list[Outdated]:
+        """The packages of which there is a newer version."""
+        from hive.versions import parsed
+
+        found = []
+        for package in self.packages():
+            newest = self._newest(package, prereleases)
+            if newest and parsed(newest.version) > parsed(package.version):
+                found.append(Outdated(package.name, package.version, newest.version, newest.source, package.pinned))
+        return found
+
     def install(self, request: InstallRequest, plan: Plan) -> Ticket:
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
         from hive.launch import launch
         from hive.model import Work
         from hive.recipe import snapshot
-        from hive.resolve import split_request
+        from hive.versions import split_request
 
         asked = {split_request(name)[0] for name in request.names}
         done: list[Package] = []
@@ -239,12 +375,15 @@ class Hive(Builds):
             if step.action == "build":
                 continue
             name = step.recipe.name
-            if step.action == "reuse" or (name in asked and installed.get(self.db, name).automatic):
+            by_name = name in asked and not request.upgrade
+            if step.action == "reuse" or (by_name and installed.get(self.db, name).automatic):
+                made = replace(installed.artifact(self.db, step.artifact), depends=step.recipe.depends)
                 with self.db.write():
                     if not self.store.has(step.artifact):
                         raise StoreError(f"{name} has just been collected as garbage", hint=f"hive install {name}")
-                    installed.install(self.db, name, step.recipe.version, step.artifact, name not in asked)
-            done.append(installed.get(self.db, name))
+                    installed.activate(self.db, made, automatic=not by_name)
+            if package := installed.find(self.db, name):
+                done.append(package)
         builds = [
             (
                 step.build,
@@ -260,6 +399,7 @@ class Hive(Builds):
                     trusted=step.recipe.is_builtin or request.allow_unsandboxed,
                     real=step.recipe.profiles[step.build.profile].real,
                     expected_s=step.expected_s,
+                    depends=step.recipe.depends,
                 ),
             )
             for step in plan.builds
@@ -268,7 +408,7 @@ class Hive(Builds):
         if builds:
             if request.from_scratch:
                 self._forget_checkpoints(step.build for step in plan.builds)
-            automatic = {step.recipe.name for step in plan.builds} - asked
+            automatic = {step.recipe.name for step in plan.builds} - (set() if request.upgrade else asked)
             jobs = queue.enqueue(self.db, builds, PRIORITIES[request.priority], automatic, plan.as_of)
             if not queue.control(self.db).hold:
                 launch(self.home, self._begin)
@@ -286,35 +426,72 @@ class Hive(Builds):
         if threading.active_count() == 1:
             begin(self.home, self.settings, self.db)
 
-    def remove(self, names: list[str]) -> list[Package]:
+    def remove(self, names: list[str], cascade: bool = False) -> list[Package]:
         """Remove packages, not their artifacts. Raises RequestError if one is not installed or is needed."""
-        packages = self.removable(names)
+        packages = self.removable(names, cascade)
         installed.remove(self.db, sorted({package.name for package in packages}))
         return packages
 
-    def removable(self, names: list[str]) -> list[Package]:
-        """The packages that `remove` would remove. Raises RequestError as it would."""
-        db = self._reading
-        if db is None:
-            raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")
+    def removable(self, names: list[str], cascade: bool = False) -> list[Package]:
+        """The packages that `remove` would remove. Raises RequestError as it would.
+
+        cascade: what needs them goes too, instead of standing in the way.
+        """
+        db = self._installed_db(names)
         packages = [installed.get(db, name) for name in dict.fromkeys(names)]
         leaving = {package.name for package in packages}
-        for package in installed.packages(db):
-            needed = installed.artifact(db, package.artifact).build.dependencies
-            if package.name not in leaving and (held := leaving & set(needed)):
-                raise RequestError(
-                    f"{sorted(held)[0]} cannot be removed", f"{package.name} needs it", f"remove {package.name} too"
-                )
+        staying = {name: lost for name, lost in installed.dependents(db, leaving).items() if name not in leaving}
+        if staying and not cascade:
+            direct = {name: lost for name, lost in staying.items() if lost in leaving}
+            raise RequestError(
+                f"{', '.join(sorted(set(direct.values())))} cannot be removed",
+                "; ".join(f"{name} needs it" if len(leaving) == 1 else f"{name} needs {lost}"
+                          for name, lost in sorted(direct.items())),
+                f"--cascade removes {', '.join(sorted(staying))} too",
+            )  # fmt: skip
+        return packages + [installed.get(db, name) for name in sorted(staying)]
+
+    def orphans(self, without: Iterable[str] = ()) -> list[Package]:
+        """Packages that were installed for others, and that none needs (any more, if `without` were gone)."""
+        return installed.orphans(self._reading, without) if self._reading else []
+
+    def autoremove(self) -> list[Package]:
+        """Remove the orphans; which they were."""
+        gone = self.orphans()
+        if gone:
+            installed.remove(self.db, [package.name for package in gone])
+        return gone
+
+    def named(self, names: list[str]) -> list[Package]:
+        """Raises RequestError if one is not installed."""
+        db = self._installed_db(names)
+        return [installed.get(db, name) for name in names]
+
+    def pin(self, names: list[str]) -> list[Package]:
+        """Let upgrade leave them alone. Raises RequestError if one is not installed."""
+        packages = self.named(names)
+        installed.pin(self.db, [package.name for package in packages])
         return packages
+
+    def unpin(self, names: list[str]) -> list[str]:
+        """Those of them that were pinned. Raises RequestError if one is not installed."""
+        return installed.unpin(self.db, [package.name for package in self.named(names)])
+
+    def inactive(self) -> list[Package]:
+        """The versions in the store besides the active ones, of names that are installed or were."""
+        db = self._reading
+        return [each for name in installed.names(db) for each in installed.inactive(db, name)] if db else []
+
+    def _installed_db(self, names: list[str]) -> Database:
+        if self._reading is None:
+            raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")
+        return self._reading
 
     def verify(self, names: list[str]) -> Iterator[tuple[Package, list[Damage]]]:
         """Hash the files of the packages named (or of all) again. Raises RequestError, DamagedDatabase."""
-        db = self._reading
-        if db:
-            db.check()
-        chosen = [installed.get(db, name) for name in names] if names and db else self.packages()
-        if names and not db:
-            raise RequestError(f"{names[0]} is not installed", "nothing is", f"hive install {names[0]}")
+        if self._reading:
+            self._reading.check()
+        chosen = [installed.choose(self._installed_db(names), name) for name in names] if names else self.packages()
         for package in chosen:
             yield package, self.store.verify(package.artifact)
 
@@ -330,7 +507,7 @@ class Hive(Builds):
         artifact = installed.artifact(self.db, package.artifact)
         folders = [self.store.path(artifact.digest) / "recipe"]
         with suppress(RequestError):
-            folders.append(self.index.recipe(name).path)
+            folders.append(self.index.recipe(name, artifact.version).path)
         recipe = recipe_of(artifact, folders)
         runner = self._runner_for(artifact, wanted_runner, say)
         environment = runner.environment(recipe.requirements, self.settings.offline, say)
@@ -380,7 +557,7 @@ class Hive(Builds):
         from hive.inference import run_model
         from hive.runners.base import refuse_untrusted
 
-        package = installed.get(self.db, name)
+        package = installed.choose(self.db, name)
         artifact = installed.artifact(self.db, package.artifact)
         runner = self._runner_for(artifact, wanted_runner, say)
         refuse_untrusted(name, allow_unsandboxed or self._is_builtin(artifact), runner.isolation())
@@ -393,8 +570,9 @@ class Hive(Builds):
         """The options of an installed model that are true or false, and so need no value."""
         from hive.recipe import read_recipe
 
-        if self._reading is None or (package := installed.find(self._reading, name)) is None:
+        if self._reading is None:
             return set()
+        package = installed.choose(self._reading, name)
         recipe = read_recipe(self.store.path(package.artifact) / "recipe", "installed")
         return {option.name for option in recipe.run.options if isinstance(option.default, bool)}
 
@@ -419,15 +597,140 @@ class Hive(Builds):
         from hive.index import Index
 
         with suppress(HiveError):
-            return Index().recipe(artifact.name).digest == artifact.build.recipe_digest
+            return Index().recipe(artifact.name, artifact.version).digest == artifact.build.recipe_digest
         return False
 
     def load(self, name: str, threads: int, device: str) -> Any:
         from hive.inference import load_model
 
-        if not self._reading:
-            raise RequestError(f"{name} is not installed", "nothing is", f"hive install {name}")
-        return load_model(self.store.path(installed.get(self._reading, name).artifact), name, threads, device)
+        package = installed.choose(self._installed_db([name]), name)
+        return load_model(self.store.path(package.artifact), package.name, threads, device)
+
+    # -- sources
+
+    def sources(self) -> list[SourceRecord]:
+        """All, in the order in which they are searched; position counts from 1, kind "setting" for HIVE_SOURCES."""
+        from hive.index import BUILT_IN
+        from hive.sources import SourceRecord, records
+
+        known = {record.name: record for record in records(self._reading)} if self._reading else {}
+        found = []
+        for place, source in enumerate(self.index.sources, 1):
+            kind = BUILT_IN if source.name == BUILT_IN else "setting"
+            record = known.get(source.name) or SourceRecord(source.name, 0, kind, str(source.folder))
+            found.append(replace(record, position=place))
+        return found
+
+    def add_source(
+        self, name: str, location: str, ref: str, as_git: bool, before: str | None, dry_run: bool, say: Say = _silent
+    ) -> SourceRecord:
+        """Add a folder or a repository after all others, before another, or ("") first. Raises RequestError."""
+        from hive import sources
+
+        if self._reading:
+            sources.refuse_taken(self._reading, name, before)
+        added = False
+        try:
+            record = sources.make(self.home, name, location, ref, as_git, self.settings.offline, say)
+            if not dry_run:
+                record = sources.add(self.db, record, before)
+                added = True
+        finally:
+            if not added:
+                sources.forget_files(self.home, name)
+        self._sources_changed()
+        return record
+
+    def _sources_changed(self) -> None:
+        self.__dict__.pop("index", None)
+        if self.__dict__.get("_reading") is None:
+            self.__dict__.pop("_reading", None)  # there was nothing to read from before
+
+    def remove_source(self, name: str, dry_run: bool) -> SourceRecord:
+        """Forget a source; what was installed from it stays. Raises RequestError."""
+        from hive import sources
+
+        record = sources.get(self.db, name) if dry_run else sources.remove(self.db, self.home, name)
+        self._sources_changed()
+        return record
+
+    def update_sources(self, names: list[str], dry_run: bool, say: Say = _silent) -> Iterator[Move]:
+        """Move repositories to where their branch or tag stands now, all if none is named. Raises RequestError."""
+        from hive import sources
+
+        known = [sources.get(self.db, name) for name in names] or sources.records(self.db)
+        for record in known:
+            if record.kind != "git":
+                if names:
+                    say(f"{record.name} is a folder: it is read as it is, there is nothing to update")
+                continue
+            if dry_run:
+                commit = sources.fetch(self.home, record, self.settings.offline, say)
+                yield sources.Move(record.name, record.commit, commit)
+            else:
+                yield sources.update(self.db, self.home, record, self.settings.offline, say)
+        self._sources_changed()
+
+    # -- recipes
+
+    def new_recipe(self, name: str, folder: Path, dry_run: bool) -> Path:
+        """Write the skeleton of a recipe to folder/name. Raises RequestError."""
+        from hive.skeleton import new_recipe
+
+        return folder / name if dry_run else new_recipe(name, folder)
+
+    def lint(self, folder: Path) -> list[Finding]:
+        """What is wrong with the recipe in a folder, as far as can be read. Raises RecipeError if there is none."""
+        from hive.lint import lint
+
+        return lint(folder)
+
+    def build_twice(
+        self,
+        folder: Path,
+        wanted_runner: str,
+        allow_unsandboxed: bool,
+        on_event: Callable[[RunEvent], None],
+        say: Say = _silent,
+    ) -> Difference | None:
+        """Build a recipe's smoke profile two times, installing nothing; where the results differ, None for nowhere.
+
+        Raises the HiveError that a failure means.
+        """
+        from hive import trial
+        from hive.compare import differences_of
+        from hive.model import Work
+        from hive.plan import Choices, fit, make_build
+        from hive.recipe import read_recipe, snapshot
+        from hive.versions import split_request
+
+        recipe = read_recipe(folder.absolute(), "checked")
+        if "smoke" not in recipe.profiles:
+            raise RequestError(f"{recipe.name} has no smoke profile", "nothing was built", "--no-build, or give it one")
+        runner = self.pick_runner(wanted_runner, say)[0]
+        environment = runner.environment(recipe.requirements, self.settings.offline, say)
+        needed = {split_request(text)[0]: installed.choose(self.db, text) for text in recipe.depends}
+        keys = {name: installed.artifact(self.db, package.artifact).build_key for name, package in needed.items()}
+        build = make_build(recipe, Choices(profile="smoke"), environment.digest, keys)
+        with trial.scratch_home(self.home) as scratch:
+            work = Work(
+                recipe_path=str(snapshot(recipe, scratch.root)),
+                limits=fit(recipe, recipe.profiles["smoke"], self._machine())[0],
+                gates=recipe.profiles["smoke"].gates,
+                python=environment.python,
+                mounts=tuple(str(path) for path in environment.paths),
+                pins=environment.pins,
+                runner=runner.name,
+                trusted=allow_unsandboxed,
+                real=False,
+                image=environment.image,
+            )
+            paths = {name: self.store.path(package.artifact) for name, package in needed.items()}
+            results = []
+            for number, time_word in enumerate(("first", "second"), 1):
+                say(f"{recipe.name}: the {time_word} build of two")
+                results.append(trial.build(scratch, number, build, work, runner, paths, on_event))
+            return next(iter(differences_of(*results)), None)
 
     # -- system
 

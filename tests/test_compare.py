@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hive.compare import differences
+from hive.compare import differences, differences_of
 from hive.paths import Home
 from hive.store import Store
 
@@ -72,3 +72,13 @@ def test_a_file_that_only_calls_itself_safetensors_is_compared_as_bytes(store: S
     again = add(store, tmp_path / "2", {"w.safetensors": b"\xfe" * 20})
     [found] = differences(store, made, again)
     assert str(found) == "w.safetensors: changed"
+
+
+def test_folders_are_compared_like_artifacts(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_text("1")
+        (tmp_path / folder / "other").write_text(folder)
+    (tmp_path / "b" / "new").write_text("")
+    assert differences_of(tmp_path / "a", tmp_path / "a") == []
+    assert sorted(map(str, differences_of(tmp_path / "a", tmp_path / "b"))) == ["new: new", "other: changed"]

@@ -256,7 +256,9 @@ def test_the_migrations_end_at_the_schema_of_a_new_database(tmp_path: Path) -> N
         path,
         (Path(__file__).parent / "schema_v1.sql").read_text()
         + """INSERT INTO jobs (name, version, build_key, state, priority, cpus, build, work, created_at)
-             VALUES ('model', '1', 'k', 'queued', 1, 1, '{}', '{"limits": {"memory_bytes": 77}}', 0);"""
+             VALUES ('model', '1', 'k', 'queued', 1, 1, '{}', '{"limits": {"memory_bytes": 77}}', 0);
+             INSERT INTO artifacts VALUES ('sha256:' || printf('%064d', 1), 'top', '1', 'k', 1, 0, 1,
+                 '{"dependencies": {"base": "sha256:k"}}', '[]', '[]', '', 1);"""
         + f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;",
     )
     assert Database(path, readonly=True).is_old
@@ -266,12 +268,13 @@ def test_the_migrations_end_at_the_schema_of_a_new_database(tmp_path: Path) -> N
     kinds = "SELECT type, name FROM sqlite_schema ORDER BY 1, 2"
     assert migrated.connection.execute(kinds).fetchall() == new.connection.execute(kinds).fetchall()
     assert migrated.connection.execute("SELECT memory_bytes FROM jobs").fetchall() == [{"memory_bytes": 77}]
+    assert migrated.connection.execute("SELECT depends FROM artifacts").fetchall() == [{"depends": '["base"]'}]
     assert (tmp_path / "hive.v1.db").exists()
 
 
 def test_every_query_is_valid_sql(db: Database) -> None:
     """Also those that no test happens to run."""
-    for file in ("jobs", "packages"):
+    for file in ("jobs", "packages", "sources"):
         for name in db_module._queries(file):
             db.connection.execute(f"EXPLAIN {db_module.query(f'{file}.{name}')}", Everything())
 

@@ -151,5 +151,5 @@ def test_a_range_that_no_source_meets(hive: HiveCli, source: Path) -> None:
     edit(source, "top", "base>=1", "base>=2")
     refused = hive("install", "top")
     assert refused.code == 1
-    assert "top needs base >=2" in refused.err
+    assert "top 1.0.0 needs base >=2" in refused.err
     assert not hive.service().jobs(10)

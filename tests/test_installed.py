@@ -78,3 +78,95 @@ def test_what_is_not_installed_is_said_with_a_guess(db: Database) -> None:
     with pytest.raises(RequestError, match="gis-lidr is not installed") as caught:
         installed.get(db, "gis-lidr")
     assert caught.value.hint == "did you mean gis-lidar?"
+
+
+# What belongs together
+
+
+def version(
+    db: Database, letter: str, name: str, text: str, on: Artifact | None = None, depends: tuple[str, ...] = ()
+) -> Artifact:
+    """An artifact of a version, built on another."""
+    needed = {on.name: on.build_key} if on else {}
+    wanted = build(name, version=text, dependencies=needed)
+    made = Artifact(
+        "sha256:" + letter * 64, name, text, wanted.key, 10, float(ord(letter)), True, wanted, [], (), "", 1.0, depends
+    )
+    with db.write():
+        installed.record_artifact(db, made)
+    return made
+
+
+def activate(db: Database, made: Artifact, automatic: bool = False) -> str:
+    with db.write():
+        return installed.activate(db, made, automatic)
+
+
+def active(db: Database) -> str:
+    return ", ".join(f"{package.name} {package.version}" for package in installed.packages(db))
+
+
+def test_what_would_break_another_waits_until_that_one_has_an_heir(db: Database) -> None:
+    old = version(db, "a", "base", "1")
+    top = version(db, "b", "top", "1", old, ("base<2",))
+    assert activate(db, old, automatic=True) == activate(db, top) == ""
+    new = version(db, "c", "base", "2")
+    assert activate(db, new) == "top 1 needs base <2"
+    assert active(db) == "base 1, top 1"
+    heir = version(db, "d", "top", "2", new, ("base>=2",))
+    assert activate(db, heir) == ""
+    assert active(db) == "base 2, top 2"
+    assert [row["reason"] for row in db.all("packages.generations")][-1] == "install top 2, base 2"
+    assert installed.get(db, "base").automatic and not installed.get(db, "top").automatic
+
+
+def test_two_dependents_change_with_the_base_or_none_does(db: Database) -> None:
+    old = version(db, "a", "base", "1")
+    for letter, name in (("b", "left"), ("c", "right")):
+        activate(db, version(db, letter, name, "1", old, ("base<2",)))
+    assert active(db) == "base 1, left 1, right 1", "a base comes with what was built on it"
+    new = version(db, "d", "base", "2")
+    left = version(db, "e", "left", "2", new, ("base>=2",))
+    assert activate(db, left) == "right 1 needs base <2" and active(db) == "base 1, left 1, right 1"
+    assert activate(db, version(db, "f", "right", "2", new, ("base>=2",))) == ""
+    assert active(db) == "base 2, left 2, right 2"
+
+
+def test_a_version_is_chosen_by_its_range_and_the_active_one_first(db: Database) -> None:
+    for letter, text in (("a", "1.0"), ("b", "1.1"), ("c", "2.0")):
+        activate(db, version(db, letter, "base", text))
+    activate(db, installed.artifact(db, "sha256:" + "b" * 64))
+    chosen = {
+        text: installed.choose(db, text).version for text in ("base", "base<1.1", "base>=1", "base>1.1", "base@2")
+    }
+    assert chosen == {"base": "1.1", "base<1.1": "1.0", "base>=1": "1.1", "base>1.1": "2.0", "base@2": "2.0"}
+    assert [package.active for package in (installed.choose(db, "base"), installed.choose(db, "base@2"))] == [
+        True,
+        False,
+    ]
+    assert [package.version for package in installed.inactive(db, "base")] == ["2.0", "1.0"]
+    with pytest.raises(RequestError, match=r"base 3 is not installed") as caught:
+        installed.choose(db, "base@3")
+    assert caught.value.why == "in the store are 2.0, 1.1, 1.0"
+
+
+def test_orphans_are_what_nobody_asked_for_or_needs(db: Database) -> None:
+    base = version(db, "a", "base", "1")
+    middle = version(db, "b", "middle", "1", base, ("base",))
+    top = version(db, "c", "top", "1", middle, ("middle",))
+    activate(db, base, True)
+    activate(db, middle, True)
+    activate(db, top)
+    assert installed.orphans(db) == []
+    assert installed.dependents(db, ["base"]) == {"middle": "base", "top": "middle"}
+    assert [package.name for package in installed.orphans(db, ["top"])] == ["base", "middle"]
+
+
+def test_a_pin_ends_with_its_package(db: Database) -> None:
+    activate(db, version(db, "a", "base", "1"))
+    installed.pin(db, ["base"])
+    assert installed.get(db, "base").pinned
+    installed.remove(db, ["base"])
+    activate(db, version(db, "b", "base", "2"))
+    assert not installed.get(db, "base").pinned
+    assert installed.unpin(db, ["base"]) == []

@@ -15,11 +15,11 @@ from hive_cli import REPOSITORY
 ROWS = (
     "errors suggest locks",
     "states model",
-    "paths config data tables",
+    "paths config data versions tables",
     "db",
-    "recipe index lockfile project environments",
+    "recipe lint skeleton index lockfile project environments",
     "resolve gates plan",
-    "queue store installed generations garbage mending compare",
+    "queue store installed generations garbage mending sources compare",
     "runners.identity runners.base runners.attempt runners.runlog runners.bounds",
     "runners.isolation.kernel runners.isolation.tree runners.isolation.reaper",
     "runners.isolation.seccomp runners.isolation.landlock runners.isolation.idmap runners.isolation.cgroup",
@@ -29,10 +29,11 @@ ROWS = (
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
     "usage snapshot cleaning recovery",
-    "rebuild inference doctor upkeep builds",
+    "rebuild inference doctor trial upkeep builds",
     "service",
     "console monitor",
-    "cli.options cli.completion cli.runners cli.queue cli.packages cli.upkeep cli.run cli.system cli.status cli",
+    "cli.options cli.completion cli.runners cli.queue cli.packages cli.upkeep cli.upgrade cli.source cli.recipe",
+    "cli.run cli.system cli.status cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 

@@ -1,4 +1,4 @@
-"""install, remove, list, search, info, verify."""
+"""install, remove, autoremove, list, search, info, verify."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import click
 from hive.cli.options import complete_installed, complete_model, json_option, key_values, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hive.model import Job, Package, Plan, Step
-    from hive.service import Hive
+    from hive.service import Hive, InstallRequest
 
 
 @click.command()
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--time-limit", metavar="TIME", help="Time limit of the build, such as 90min.")
 @click.option("--rebuild", is_flag=True, help="Build even what is installed or stored already.")
 @click.option("--from-scratch", is_flag=True, help="Begin at the first step, whatever an earlier try has saved.")
+@click.option("--pre", "prereleases", is_flag=True, help="Allow pre-releases.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe even where nothing isolates it.")
 @click.option("--no-wait", is_flag=True, help="Queue the build and return.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
@@ -42,19 +45,18 @@ def install(
     time_limit: str | None,
     rebuild: bool,
     from_scratch: bool,
+    prereleases: bool,
     allow_unsandboxed: bool,
     no_wait: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train and install models.
+    """Train and install models: NAME, NAME@1.2 or 'NAME>=1.1,<2'.
 
     What is installed already is left alone, what was built before is reused. Ctrl-C detaches; the build goes on.
     """
     from hive.config import parse_bytes, parse_duration_s
-    from hive.console import render_error, say
-    from hive.errors import HiveError
     from hive.plan import Choices
     from hive.service import Hive, InstallRequest
 
@@ -71,19 +73,46 @@ def install(
     hive = Hive.open()
     choices = Choices(profile, key_values(params, "--param"), seed, pinned, rebuild)
     request = InstallRequest(
-        names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch
+        names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch, prereleases
     )  # fmt: skip
-    tell = (lambda text: None) if quiet or as_json else say
-    plan = hive.plan(request, tell)
+    tell = teller(quiet or as_json)
+    carry_out(hive, request, hive.plan(request, tell), no_wait, dry_run, quiet, as_json)
+
+
+def teller(quiet: bool) -> Callable[[str], None]:
+    """Where what people may want to know goes: to stderr, or nowhere."""
+    from hive.console import say
+
+    return (lambda text: None) if quiet else say
+
+
+def carry_out(
+    hive: Hive,
+    request: InstallRequest,
+    plan: Plan,
+    no_wait: bool,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Tell a plan, carry it out and follow its builds to the end. facts: more for the JSON document.
+
+    Raises the HiveError of the first build that failed, after the last one has ended.
+    """
+    from hive.console import render_error, say
+    from hive.errors import HiveError
+
+    tell = teller(quiet or as_json)
     for step in plan.steps:
         _tell_step(step, tell)
     if plan.builds:
         _tell_runner(plan, tell)
+    document = {**(facts or {}), "plan": [_step_json(step) for step in plan.steps], "runner": _runner_json(plan)}
     if dry_run:
         done_in_s = hive.done_in_s(plan)
         if as_json:
-            steps = [_step_json(step) for step in plan.steps]
-            print_json({"plan": steps, "runner": _runner_json(plan), "done_in_s": done_in_s, "dry_run": True})
+            print_json({**document, "done_in_s": done_in_s, "dry_run": True})
         elif plan.builds:
             tell(_empty_in(hive, done_in_s))
         return
@@ -105,14 +134,12 @@ def install(
         if failures:
             raise failures[0]
     if as_json:
+        names = {step.recipe.name for step in plan.steps}
         print_json(
             {
-                "plan": [_step_json(step) for step in plan.steps],
-                "runner": _runner_json(plan),
+                **document,
                 "jobs": [_job_facts(job) for job in finished or ticket.jobs],
-                "packages": [
-                    _package_json(p) for p in hive.packages() if p.name in {s.recipe.name for s in plan.steps}
-                ],
+                "packages": [package_json(p) for p in hive.packages() if p.name in names],
             }
         )
     elif quiet:
@@ -124,7 +151,11 @@ def install(
 def _tell_step(step: Step, tell: Any) -> None:
     from hive.console import duration, short, size
 
-    name = f"{step.recipe.name} {step.recipe.version}"
+    name = (
+        f"{step.recipe.name} {step.replaces} -> {step.recipe.version}"
+        if step.replaces
+        else f"{step.recipe.name} {step.recipe.version}"
+    )
     if step.action == "keep":
         tell(f"{name} is already installed ({step.build.profile}, {short(step.artifact)})")
         if step.note:
@@ -132,6 +163,8 @@ def _tell_step(step: Step, tell: Any) -> None:
         return
     if step.action == "reuse":
         tell(f"{name}: built before with the same key, reused ({short(step.artifact)})")
+        if step.note:
+            tell(f"  note: {step.note}")
         return
     profile = step.recipe.profiles[step.build.profile]
     expected = f"about {duration(step.expected_s)}, " if step.expected_s else ""
@@ -211,10 +244,16 @@ def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
         if failure.kind == "gate_refused":
             tell(metrics_table(hive.metrics_of(job)))
         hint = failure.hint or f"hive logs {job.id}; hive queue show {job.id}"
-        raise for_failure(failure.kind)(f"{job.name} was not installed: {failure.message}", failure.why, hint)
+        active = next((package for package in hive.packages() if package.name == job.name), None)
+        stays = f"; {job.name} {active.version} stays active" if active and active.version != job.version else ""
+        message = f"{job.name} {job.version} was not installed: {failure.message}{stays}"
+        raise for_failure(failure.kind)(message, failure.why, hint)
     details = hive.details(job.name)
     package, artifact = details.package, details.artifact
     if package is None or artifact is None:
+        return
+    if package.version != job.version:
+        tell(f"{job.name} {job.version} is built and in the store; {package.version} stays active for what needs it")
         return
     took = duration((job.finished_at or 0) - (job.started_at or 0))
     if artifact.metrics:
@@ -233,46 +272,73 @@ def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=complete_installed)
+@click.option("--cascade", is_flag=True, help="Remove also what needs them.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed.")
 @click.option("-y", "--yes", is_flag=True, help="Never ask (it does not; accepted for scripts).")
 @json_option
-def remove(names: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool) -> None:
+def remove(names: tuple[str, ...], cascade: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Remove installed models. Their artifacts stay in the store: installing again is instant."""
     from hive.console import say
     from hive.service import Hive
 
     hive = Hive.open()
-    removed = hive.removable(list(names)) if dry_run else hive.remove(list(names))
+    removed = (hive.removable if dry_run else hive.remove)(list(names), cascade)
+    _tell_removed(removed, dry_run, as_json)
+    if not as_json and (orphans := hive.orphans({package.name for package in removed})):
+        say(f"no longer needed: {', '.join(package.name for package in orphans)} (hive autoremove)")
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be removed.")
+@click.option("-y", "--yes", is_flag=True, help="Never ask (it does not; accepted for scripts).")
+@json_option
+def autoremove(dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove models that were installed because others needed them, and that none needs any more."""
+    from hive.service import Hive
+
+    hive = Hive.open()
+    _tell_removed(hive.orphans() if dry_run else hive.autoremove(), dry_run, as_json)
+
+
+def _tell_removed(packages: list[Package], dry_run: bool, as_json: bool) -> None:
+    from hive.console import say
+
     if as_json:
-        print_json({"removed": [_package_json(package) for package in removed], "dry_run": dry_run})
+        print_json({"removed": [package_json(package) for package in packages], "dry_run": dry_run})
         return
-    for package in removed:
+    for package in packages:
         say(f"{'would remove' if dry_run else 'removed'} {package.name} {package.version}")
+    if not packages:
+        say("nothing to remove")
 
 
 @click.command(name="list")
-@click.option("-q", "--quiet", is_flag=True, help="Names only.")
+@click.option("-a", "--all", "show_all", is_flag=True, help="Also versions that are in the store and not active.")
+@click.option("-q", "--quiet", is_flag=True, help="Names only (with --all: NAME@VERSION).")
 @json_option
-def list_(quiet: bool, as_json: bool) -> None:
+def list_(show_all: bool, quiet: bool, as_json: bool) -> None:
     """List installed models."""
     from hive.console import ago, say, short, size, table
     from hive.service import Hive
 
-    packages = Hive.open().packages()
+    hive = Hive.open()
+    packages = hive.packages()
+    if show_all:
+        packages = sorted([*packages, *hive.inactive()], key=lambda p: p.name)
     if as_json:
-        print_json([_package_json(package) for package in packages])
+        print_json([package_json(package) for package in packages])
     elif quiet:
         for package in packages:
-            click.echo(package.name)
+            click.echo(f"{package.name}@{package.version}" if show_all else package.name)
     elif not packages:
         say("nothing is installed; hive search lists what there is")
     else:
         rows = [
             (p.name, p.version, p.profile if p.real else f"{p.profile} (no real model)", size(p.size_bytes),
-             short(p.artifact), ago(p.installed_at))
+             short(p.artifact), ago(p.installed_at), "" if p.active else "not active", "pinned" if p.pinned else "")
             for p in packages
         ]  # fmt: skip
-        click.echo(table(("NAME", "VERSION", "PROFILE", "SIZE", "ARTIFACT", "INSTALLED"), rows))
+        click.echo(table(("NAME", "VERSION", "PROFILE", "SIZE", "ARTIFACT", "INSTALLED", "", ""), rows))
 
 
 @click.command()
@@ -287,20 +353,32 @@ def search(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     from hive.suggest import did_you_mean
 
     hive = Hive.open()
-    recipes = hive.search(" ".join(words))
+    hits = hive.search(" ".join(words))
     have = {package.name for package in hive.packages()}
     if as_json:
         keys = ("name", "version", "summary", "licence", "task", "keywords", "source")
-        print_json([{key: getattr(r, key) for key in keys} | {"installed": r.name in have} for r in recipes])
+        print_json(
+            [
+                {key: getattr(hit.recipe, key) for key in keys}
+                | {"versions": hit.versions, "shadowed_by": hit.shadowed_by or None}
+                | {"installed": hit.recipe.name in have}
+                for hit in hits
+            ]
+        )
         return
-    if not recipes:
+    if not hits:
         raise RequestError(f"nothing matches {' '.join(words)!r}", *did_you_mean(" ".join(words), hive.known_names()))
     if quiet:
-        for recipe in recipes:
-            click.echo(recipe.name)
+        for hit in hits:
+            if not hit.shadowed_by:
+                click.echo(hit.recipe.name)
         return
-    rows = [(r.name, r.version, "installed" if r.name in have else "", r.summary) for r in recipes]
-    click.echo(table(("NAME", "VERSION", "", "SUMMARY"), rows))
+    rows = []
+    for hit in hits:
+        recipe = hit.recipe
+        state = f"shadowed by {hit.shadowed_by}" if hit.shadowed_by else "installed" if recipe.name in have else ""
+        rows.append((recipe.name, recipe.version, recipe.source, state, recipe.summary))
+    click.echo(table(("NAME", "VERSION", "SOURCE", "", "SUMMARY"), rows))
 
 
 @click.command()
@@ -308,7 +386,7 @@ def search(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
 @click.option("--card", is_flag=True, help="Print the model card.")
 @json_option
 def info(name: str, card: bool, as_json: bool) -> None:
-    """Show everything about a model: versions, figures, what it was built from."""
+    """Show everything about a model, or one version of it (NAME@1.1): figures, what it was built from."""
     from dataclasses import asdict
 
     from hive.errors import RequestError
@@ -323,14 +401,16 @@ def info(name: str, card: bool, as_json: bool) -> None:
             raise RequestError(f"{name} has no model card")
         click.echo(path.read_text())
     elif as_json:
-        facts: dict[str, Any] = {"name": name, "recipe": None, "installed": None}
+        facts: dict[str, Any] = {"name": name.partition("@")[0], "recipe": None, "installed": None}
+        facts["versions"] = list(details.versions)
+        facts["inactive"] = [package_json(each) for each in details.inactive]
         if recipe:
             facts["recipe"] = {
                 **{k: v for k, v in asdict(recipe).items() if k != "path"},
                 "path": str(recipe.path),
             }
         if package and artifact:
-            facts["installed"] = {**_package_json(package), "artifact": asdict(artifact), "path": str(details.folder)}
+            facts["installed"] = {**package_json(package), "artifact": asdict(artifact), "path": str(details.folder)}
         print_json(facts)
     else:
         _print_info(name, details)
@@ -341,7 +421,7 @@ def _print_info(name: str, details: Any) -> None:
     from hive.model import Isolation
 
     recipe, package, artifact = details.recipe, details.package, details.artifact
-    rows: list[tuple[str, str]] = [("name", name)]
+    rows: list[tuple[str, str]] = [("name", name.partition("@")[0])]
     if recipe:
         rows += [
             ("summary", recipe.summary),
@@ -350,6 +430,7 @@ def _print_info(name: str, details: Any) -> None:
             ("source", f"{recipe.source}: {recipe.path}"),
             ("profiles", ", ".join(p.name + ("" if p.real else " (no real model)") for p in recipe.profiles.values())),
             ("requires", ", ".join(recipe.requirements) or "nothing"),
+            ("needs", ", ".join(recipe.depends) or "no other model"),
             ("limits", f"{recipe.limits.cpus} CPUs, {size(recipe.limits.memory_bytes)} memory, "
                        f"{size(recipe.limits.disk_bytes)} disk, {duration(recipe.limits.wall_s)}"),
         ]  # fmt: skip
@@ -357,6 +438,12 @@ def _print_info(name: str, details: Any) -> None:
             rows.append(("run option", f"--{option.name.replace('_', '-')} (default {option.default}): {option.help}"))
         for param in recipe.params:
             rows.append(("param", f"{param.name} (default {param.default}): {param.help}"))
+    if len(details.versions) > 1:
+        rows.append(("versions", ", ".join(details.versions)))
+    if details.inactive:
+        rows.append(("in the store", ", ".join(f"{each.version} (not active)" for each in details.inactive)))
+    if package and package.pinned:
+        rows.append(("pinned", f"at {package.version}: upgrade leaves it alone"))
     if package and artifact:
         build = artifact.build
         rows += [
@@ -408,7 +495,8 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         raise DamageFound(f"{len(damaged)} damaged files", f"in {', '.join(broken)}", f"hive repair {' '.join(broken)}")
 
 
-def _package_json(package: Package) -> dict[str, Any]:
+def package_json(package: Package) -> dict[str, Any]:
+    """The stable keys of a package."""
     from dataclasses import asdict
 
     return asdict(package)
@@ -438,4 +526,5 @@ def _step_json(step: Step) -> dict[str, Any]:
         "artifact": step.artifact or None,
         "expected_s": step.expected_s,
         "note": step.note,
+        "replaces": step.replaces or None,
     }

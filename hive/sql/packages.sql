@@ -1,16 +1,37 @@
 -- name: installed
-SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile
-FROM packages p JOIN artifacts a ON a.digest = p.artifact ORDER BY p.name;
+SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile, pins.name IS NOT NULL AS pinned
+FROM packages p JOIN artifacts a ON a.digest = p.artifact LEFT JOIN pins ON pins.name = p.name ORDER BY p.name;
 
 -- name: by_name
-SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile
-FROM packages p JOIN artifacts a ON a.digest = p.artifact WHERE p.name = :name;
+SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile, pins.name IS NOT NULL AS pinned
+FROM packages p JOIN artifacts a ON a.digest = p.artifact LEFT JOIN pins ON pins.name = p.name WHERE p.name = :name;
+
+-- name: depends
+-- What the installed packages depend on, of those that do.
+SELECT p.name, p.version, a.depends
+FROM packages p JOIN artifacts a ON a.digest = p.artifact WHERE a.depends <> '[]' ORDER BY p.name;
+
+-- name: of_name
+-- Every usable artifact of a name, active or not: of a version the active one first, then real ones, the newest first.
+SELECT a.* FROM artifacts a LEFT JOIN packages p ON p.artifact = a.digest
+WHERE a.name = :name AND a.build_key NOT LIKE 'damaged %'
+ORDER BY p.name IS NOT NULL DESC, a.real DESC, a.created_at DESC, a.digest;
+
+-- name: names
+SELECT DISTINCT name FROM artifacts ORDER BY name;
+
+-- name: pin
+INSERT OR IGNORE INTO pins (name, at) VALUES (:name, :now);
+
+-- name: unpin
+DELETE FROM pins WHERE name = :name;
 
 -- name: insert_artifact
 INSERT OR IGNORE INTO artifacts
-    (digest, name, version, build_key, size_bytes, created_at, real, build, metrics, pins, isolation, wall_s)
+    (digest, name, version, build_key, size_bytes, created_at, real, build, metrics, pins, isolation, wall_s, depends)
 VALUES
-    (:digest, :name, :version, :build_key, :size_bytes, :now, :real, :build, :metrics, :pins, :isolation, :wall_s);
+    (:digest, :name, :version, :build_key, :size_bytes, :now, :real, :build, :metrics, :pins, :isolation, :wall_s,
+     :depends);
 
 -- name: artifact
 SELECT * FROM artifacts WHERE digest = :digest;
@@ -51,8 +72,9 @@ SELECT * FROM generations ORDER BY id;
 SELECT * FROM generations WHERE id = :generation;
 
 -- name: of_generation
-SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile
-FROM generation_packages p JOIN artifacts a ON a.digest = p.artifact WHERE p.generation = :generation ORDER BY p.name;
+SELECT p.*, a.size_bytes, a.real, json_extract(a.build, '$.profile') AS profile, pins.name IS NOT NULL AS pinned
+FROM generation_packages p JOIN artifacts a ON a.digest = p.artifact LEFT JOIN pins ON pins.name = p.name
+WHERE p.generation = :generation ORDER BY p.name;
 
 -- name: copy
 INSERT INTO generation_packages (generation, name, version, artifact, automatic, installed_at)

@@ -89,9 +89,11 @@ CREATE TABLE artifacts (
     metrics TEXT NOT NULL,
     pins TEXT NOT NULL,
     isolation TEXT NOT NULL,
-    wall_s REAL NOT NULL
+    wall_s REAL NOT NULL,
+    depends TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX artifacts_key ON artifacts (build_key);
+CREATE INDEX artifacts_name ON artifacts (name);
 
 CREATE TABLE generations (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -115,3 +117,16 @@ CREATE VIEW packages AS
 SELECT p.name, p.version, p.artifact, p.automatic, p.installed_at
 FROM generation_packages p
 WHERE p.generation = (SELECT max(id) FROM generations);
+
+-- names that upgrade leaves alone
+CREATE TABLE pins (name TEXT PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID;
+
+-- where recipes come from, besides the built-in ones, which are at position 0: what is below is searched before them
+CREATE TABLE sources (
+    name TEXT PRIMARY KEY,
+    position INTEGER NOT NULL UNIQUE,
+    kind TEXT NOT NULL CHECK (kind IN ('folder', 'git')),
+    location TEXT NOT NULL,
+    ref TEXT NOT NULL DEFAULT '',
+    "commit" TEXT NOT NULL DEFAULT ''
+) STRICT;

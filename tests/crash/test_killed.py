@@ -42,7 +42,7 @@ SUPERVISOR = [
     ("hive.store:Store.add:after", 1),
     ("hive.queue:change:after", 1),  # inside the transaction
     ("hive.installed:record_artifact:after", 1),
-    ("hive.installed:install:after", 1),
+    ("hive.installed:activate:after", 1),
     ("hive.publish:publish:after", 1),
     ("hive.orders:clear:before", 1),
     ("hive.orders:clear:after", 1),
@@ -117,7 +117,7 @@ def test_command_line(hive: HiveCli, reference: Reference, point: str, jobs: int
     assert hive.job().attempt == 1
 
 
-@pytest.mark.parametrize("point", ["hive.installed:install:before", "hive.installed:install:after"])
+@pytest.mark.parametrize("point", ["hive.installed:activate:before", "hive.installed:activate:after"])
 def test_command_line_that_installs_again_what_the_store_has(hive: HiveCli, point: str) -> None:
     hive.ok("install", "counter")
     hive.ok("remove", "counter")
