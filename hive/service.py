@@ -482,7 +482,7 @@ class Hive(Builds):
                 self._clear_away(each, 0, 0)
         finally:
             os.close(lock)
-        if self._reading and (queue.running(self._reading) or queue.next_due(self._reading) is not None):
+        if self._reading and (queue.running(self._reading) or queue.anything_waits(self._reading)):
             self._launch()  # who queued something meanwhile found the lock held, and started no supervisor
         return found
 

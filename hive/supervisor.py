@@ -98,7 +98,7 @@ class Supervisor:
             return True
         if self.running or self.control.keep_alive:
             return False
-        return bool(self.control.hold) or self.control.target_runners == 0 or queue.next_due(self.db) is None
+        return bool(self.control.hold) or self.control.target_runners == 0 or not queue.anything_waits(self.db)
 
     @property
     def control(self) -> QueueControl:
@@ -145,7 +145,7 @@ class Supervisor:
         while True:
             allowed = replace(self.machine, runners=runners_wanted(self.control, self.machine.runners))
             free = room((live.job.work.limits for live in self.running.values()), allowed)
-            if not free.cpus or queue.next_due(self.db) is None:
+            if not free.cpus or not queue.anything_waits(self.db):
                 return
             # Alone, a job gets whatever there is: none waits for more than this machine has.
             job = queue.claim(self.db, *((free.cpus, free.memory_bytes) if self.running else ()))
