@@ -230,6 +230,7 @@ class Hive(Builds):
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
         from hive.launch import launch
         from hive.model import Work
+        from hive.plan import longest_first
         from hive.recipe import snapshot
         from hive.resolve import split_request
 
@@ -262,7 +263,7 @@ class Hive(Builds):
                     expected_s=step.expected_s,
                 ),
             )
-            for step in plan.builds
+            for step in longest_first(plan.builds)
         ]
         jobs: list[Job] = []
         if builds:
