@@ -141,7 +141,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.recipe.mkdir()
         (self.recipe / "train.py").touch()
         self.db = Database(self.home.database)
-        self.db.connection.execute("PRAGMA synchronous = OFF")  # no power is lost here
+        self.people = Database(self.home.database)  # they are other processes
+        for db in (self.db, self.people):
+            db.connection.execute("PRAGMA synchronous = OFF")  # no power is lost here
         self.scripted = Scripted()
         self.supervisor = self._supervisor()
         self.jobs: dict[int, Plain] = {}
@@ -150,6 +152,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "db"):
+            self.people.close()
             self.db.close()
             self.folder.cleanup()
 
@@ -170,7 +173,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             before = {chain[-1].name: chain[-1].key} if chain else {}
             chain.append(build(name, seed=seed, dependencies=before))
         before = None
-        for job in queue.enqueue(self.db, [(each, carried) for each in chain], priority, set()):
+        for job in queue.enqueue(self.people, [(each, carried) for each in chain], priority, set()):
             if live := [each for each in self.jobs.values() if each.id == job.id]:
                 [mine] = live
                 assert not mine.state.is_over
@@ -185,18 +188,18 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(hold=st.sampled_from(["", "", "paused", "stopped"]))
     def hold(self, hold: str) -> None:
-        self.control = queue.set_control(self.db, hold=hold)
+        self.control = queue.set_control(self.people, hold=hold)
         assert self.control.hold == hold
 
     @rule(runners=st.sampled_from([None, None, 0, 1, 2, 5]))
     def scale(self, runners: int | None) -> None:
-        self.control = queue.set_control(self.db, target_runners=runners)
+        self.control = queue.set_control(self.people, target_runners=runners)
 
     @rule(count=st.integers(1, 2))
     def spawn(self, count: int) -> None:
         target = self.control.target_runners
         working = sum(job.state is JobState.RUNNING for job in self.jobs.values())
-        self.control = queue.set_control(self.db, target_runners=(working if target is None else target) + count)
+        self.control = queue.set_control(self.people, target_runners=(working if target is None else target) + count)
 
     @precondition(lambda self: self._alive())
     @rule(data=st.data())
@@ -211,7 +214,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def cancel(self, data: st.DataObject) -> None:
         mine = self._any_job(data)
         try:
-            queue.cancel(self.db, mine.id)
+            queue.cancel(self.people, mine.id)
         except RequestError:
             assert mine.state.is_over
             return
@@ -225,7 +228,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         lost = [self.jobs[needed] for needed in mine.needs if self.jobs[needed].state in LOST]
         if lost or self._other_lives(mine.build):
             return
-        queue.retry(self.db, mine.id)
+        queue.retry(self.people, mine.id)
         mine.state, mine.tries, mine.charged, mine.pausing = JobState.QUEUED, 0, 0, False
 
     @precondition(lambda self: self.jobs)
@@ -233,7 +236,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def move(self, data: st.DataObject, priority: int) -> None:
         mine = self._any_job(data)
         try:
-            queue.move(self.db, mine.id, priority)
+            queue.move(self.people, mine.id, priority)
         except RequestError:
             assert mine.state is not JobState.QUEUED
             return
@@ -296,10 +299,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule()
     def lose_it_between_claim_and_start(self) -> None:
-        mine = self._first(MACHINE.cpus, MACHINE.memory_bytes)
-        job = queue.claim(self.db, MACHINE.cpus, MACHINE.memory_bytes)
-        assert (job.id if job else None) == (mine.id if mine else None)
-        if mine:
+        if mine := self._next():
+            job = queue.claim(self.db, *self._free())
+            assert job is not None and job.id == mine.id
             self._claimed(mine)
             self.runs[-1].how = "vanished"
         self.lose_the_supervisor()
@@ -345,11 +347,18 @@ class SchedulerMachine(RuleBasedStateMachine):
         allowed = 0 if self.control.hold else MACHINE.runners if target is None else target
         if len(self.runs) >= allowed:
             return None
-        if not self.runs:  # alone, a job gets whatever there is
-            return self._first(1 << 62, 1 << 62)
+        cpus, memory_bytes = self._free()
+        return self._first(cpus, memory_bytes) if cpus > 0 else None
+
+    def _free(self) -> tuple[int, int]:
+        """Cores and bytes; alone, a job gets whatever there is."""
+        if not self.runs:
+            return queue.UNLIMITED, queue.UNLIMITED
         limits = [run.job.limits for run in self.runs]
-        cpus = MACHINE.cpus - sum(each.cpus for each in limits)
-        return self._first(cpus, MACHINE.memory_bytes - sum(each.memory_bytes for each in limits)) if cpus > 0 else None
+        return (
+            MACHINE.cpus - sum(each.cpus for each in limits),
+            MACHINE.memory_bytes - sum(each.memory_bytes for each in limits),
+        )
 
     def _first(self, cpus: int, memory_bytes: int) -> Plain | None:
         """What is to be claimed when so much is free."""
