@@ -3,8 +3,8 @@
     python benchmarks/queue_throughput.py [--rounds 5] [--jobs 400] [--long 1000000]
 
 All commit each claim and each completion durably (synchronous=FULL) on the same disk. The floor is an UPDATE for the
-claim and one for the end, over a partial index, under the same kernel lock as hive's; hive also keeps attempts, events
-and totals, and reads the whole job. The peers are the queues over SQLite that pip has; one that is not installed is left
+claim and one for the end, over a partial index, under the same kernel lock as hive's, of jobs that carry and read the
+same document; hive also keeps priorities, attempts, events and totals. The peers are the queues over SQLite that pip has; one that is not installed is left
 out. Then the cost of a claim from a long queue, beside one from a short queue.
 
 Bars: hive at least 0.9 x the floor; no job lost or handed out twice, no error; at 8 processes nobody waits longer than
@@ -30,6 +30,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from hive_runner.frozen import asdict
 from side_by_side import interleave, judge, new_home, prepare, ratios, show, spread
 
 from hive import queue
@@ -40,7 +41,8 @@ from hive.states import Event
 PROCESSES = (1, 4, 8)
 SHORT_QUEUE = 1000
 PATIENCE_S = 30.0  # with a peer that hands nothing out
-PAYLOAD = json.dumps({"seed": 0, "path": "/recipes/x"})
+WORK = Work("/recipes/x", Limits(), (), "python", (), (), "auto", True, True)
+PAYLOAD = json.dumps({"build": asdict(Build("x", "1.0.0", "", "standard", {}, 0, 1, "cpu", "")), "work": asdict(WORK)})
 CLAIM = """UPDATE jobs SET state = 'running'
 WHERE id = (SELECT id FROM jobs WHERE state = 'queued' ORDER BY id LIMIT 1) RETURNING id, payload"""
 
@@ -90,6 +92,7 @@ def floor_worker(path: Path, jobs: int) -> Share:
             fcntl.flock(lock, fcntl.LOCK_UN)
 
     while row := share.time(lambda: commit(CLAIM)):
+        json.loads(row[1])
         share.time(lambda: commit("UPDATE jobs SET state = 'succeeded' WHERE id = ?", row[0]))
         share.done.append(row[0])
     os.close(lock)
@@ -164,8 +167,7 @@ def floor_connection(path: Path) -> Any:
 
 
 def fill_hive(path: Path, jobs: int) -> None:
-    work = Work("/recipes/x", Limits(), (), "python", (), (), "auto", True, True)
-    builds = [(Build("x", "1.0.0", "", "standard", {}, seed, 1, "cpu", ""), work) for seed in range(jobs)]
+    builds = [(Build("x", "1.0.0", "", "standard", {}, seed, 1, "cpu", ""), WORK) for seed in range(jobs)]
     with closing(Database(path)) as db:
         queue.enqueue(db, builds, priority=1, automatic=set())
 
