@@ -2,11 +2,11 @@
 
     python benchmarks/makespan.py [--minute 0.1] [--error 0.2]
 
-A replay, scaled down in time: the builds are sleeps, all else is hive's own: queue, supervisor, scheduler, store. Each
+A replay, scaled down in time: the builds are sleeps; queue, supervisor, scheduler and store are hive's own. Each
 priority is one request (`hive install A B C ... --priority high`), its builds named in the order below; what hive
-expects of each is off by up to --error, as what it has learned from earlier builds may be. Less than a whole cannot be
-done than max(longest, total / slots). Bars: at least 95 % of that bound; and image-to-3d 60, gis-lidar 30 and
-geophysics-magnetic 35 minutes (125 one after the other) in 60 on 4 slots. Beside it, what the order as named would take.
+expects of each is off by up to --error, as what it has learned from earlier builds may be. No order
+needs less than max(longest, total / slots). Bars: at least 95 % of that bound; and image-to-3d 60, gis-lidar 30 and
+geophysics-magnetic 35 minutes (125 one after the other) in 60 on 4 slots. Beside it, what the order as named takes.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class Sleeper:
     """A backend whose runs do nothing for as long as their parameter says, and succeed."""
 
     name = "sleeper"
-    refusals: dict[str, str] = {}
 
     def __init__(self, minute_s: float) -> None:
         self.minute_s = minute_s
+        self.refusals: dict[str, str] = {}
         self.at_work: dict[str, int] = {}  # handle -> pidfd
 
     def available(self) -> str:

@@ -4,8 +4,8 @@
 
 All commit each claim and each completion durably (synchronous=FULL) on the same disk. The floor is an UPDATE for the
 claim and one for the end, over a partial index, under the same kernel lock as hive's, of jobs that carry and read the
-same document; hive also keeps priorities, attempts, events and totals. The peers are the queues over SQLite that pip has; one that is not installed is left
-out. Then the cost of a claim from a long queue, beside one from a short queue.
+same document; hive also keeps priorities, attempts, events and totals. The peers are the queues over SQLite that pip
+has; one that is not installed is left out. Then the cost of a claim from a long queue, beside one from a short queue.
 
 Bars: hive at least 0.9 x the floor; no job lost or handed out twice, no error; at 8 processes nobody waits longer than
 0.5 s; a claim from 1,000,000 jobs at most 1.5 x one from 1,000.

@@ -1,7 +1,7 @@
 """The supervisor beside a plain model of it: whatever people, runners and crashes do, it starts what the model would.
 
-Queue, supervisor, orders, publishing and store are hive's own. Only the runs are not: they end when and how a rule says,
-and live on when their supervisor dies.
+Queue, supervisor, orders, publishing and store are hive's own. Only the runs are not: they end when and how a rule
+says, and live on when their supervisor dies.
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ NAMES = ("base", "middle", "top")  # each needs the one before it
 MACHINE = Machine(runners=3, cpus=4, memory_bytes=4 * GIB)
 FAILURES = {"recipe_error": (True, False), "no_heartbeat": (True, True), "stopped": (False, True)}  # charged, retried
 LOST = (JobState.FAILED, JobState.CANCELLED)
+REQUEST = {
+    "length": st.sampled_from([1, 1, 2, 3]),
+    "seed": st.integers(0, 5),
+    "priority": st.integers(0, 2),
+    "cpus": st.sampled_from([1, 1, 2, 2, 3, 5]),
+    "gib": st.sampled_from([1, 1, 1, 2, 3, 5]),
+}
 PAUSE_S = 300.0  # longer than a test, and no longer than a pause may be
 
 
@@ -40,9 +47,9 @@ class Scripted:
     """A backend whose runs end on cue."""
 
     name = "scripted"
-    refusals: dict[str, str] = {}
 
     def __init__(self) -> None:
+        self.refusals: dict[str, str] = {}
         self.live: set[Path] = set()
         self.endings: dict[Path, Ending] = {}
 
@@ -158,13 +165,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # What people do
 
-    @rule(
-        length=st.integers(1, 3),
-        seed=st.integers(0, 2),
-        priority=st.integers(0, 2),
-        cpus=st.integers(1, 5),
-        gib=st.sampled_from([1, 1, 3, 5]),
-    )
+    @rule(**REQUEST)
     def install(self, length: int, seed: int, priority: int, cpus: int, gib: int) -> None:
         limits = Limits(cpus=cpus, memory_bytes=gib * GIB)
         carried = work(recipe_path=str(self.recipe), limits=limits, runner="scripted")
@@ -186,12 +187,18 @@ class SchedulerMachine(RuleBasedStateMachine):
                 self.jobs[job.id] = mine
             before = mine
 
-    @rule(hold=st.sampled_from(["", "", "paused", "stopped"]))
+    @rule(requests=st.lists(st.tuples(*REQUEST.values()), min_size=2, max_size=6))
+    def install_many_and_look(self, requests: list[tuple[int, int, int, int, int]]) -> None:
+        for request in requests:
+            self.install(*request)
+        self.look()
+
+    @rule(hold=st.sampled_from(["", "", "", "", "paused", "stopped"]))
     def hold(self, hold: str) -> None:
         self.control = queue.set_control(self.people, hold=hold)
         assert self.control.hold == hold
 
-    @rule(runners=st.sampled_from([None, None, 0, 1, 2, 5]))
+    @rule(runners=st.sampled_from([None, None, None, None, 0, 1, 2, 5]))
     def scale(self, runners: int | None) -> None:
         self.control = queue.set_control(self.people, target_runners=runners)
 
@@ -269,6 +276,12 @@ class SchedulerMachine(RuleBasedStateMachine):
         run = data.draw(st.sampled_from(self._alive()))
         self.scripted.end(self._folder(run), how)
         run.how = how
+
+    @precondition(lambda self: self._alive())
+    @rule(data=st.data(), how=st.sampled_from(["succeeded", "succeeded", "vanished", *FAILURES]))
+    def end_and_look(self, data: st.DataObject, how: str) -> None:
+        self.end(data, how)
+        self.look()
 
     @rule()
     def look(self) -> None:

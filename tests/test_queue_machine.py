@@ -1,4 +1,4 @@
-"""Runs the state machines of queue_machine.py and scheduler_machine.py: a little in every run, with --whole for long."""
+"""Runs the state machines of queue_machine.py and scheduler_machine.py: some steps in every run, many with --whole."""
 
 from __future__ import annotations
 

@@ -43,7 +43,13 @@ def frozen(cls: type[T]) -> type[T]:
     for name, default in defaults.items():
         if isinstance(default, _Factory):
             delattr(cls, name)
-    added = {"__match_args__": names, "_names": frozenset(names), "_defaults": defaults, "__dataclass_fields__": _Fields(), **_METHODS}
+    added = {
+        "__match_args__": names,
+        "_names": frozenset(names),
+        "_defaults": defaults,
+        "__dataclass_fields__": _Fields(),
+        **_METHODS,
+    }
     for name, value in added.items():
         setattr(cls, name, value)
     return cls
