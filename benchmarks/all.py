@@ -14,6 +14,7 @@ SMALL = {
     "queue_throughput.py": ("--rounds", "3", "--jobs", "200", "--long", "1000000"),
     "trivial_queue.py": ("--rounds", "5"),
     "makespan.py": (),
+    "threads.py": (),
     "supervisor_idle.py": ("--seconds", "20"),
     "training_overhead.py": ("--rounds", "2", "--steps", "4000"),
 }

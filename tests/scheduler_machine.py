@@ -252,11 +252,11 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     # What time does
 
-    @precondition(lambda self: self.jobs)
+    @precondition(lambda self: self._waiting())
     @rule(data=st.data(), priorities=st.sampled_from([0.37, 1.13, 2.41]))
     def wait(self, data: st.DataObject, priorities: float) -> None:
         """As if a job had been queued earlier, by so long that it counts as so many priorities more."""
-        mine = self._any_job(data)
+        mine = data.draw(st.sampled_from(self._waiting()))
         mine.created_at -= priorities * queue.AGEING_S
         with self.db.write():
             self.db.connection.execute("UPDATE jobs SET created_at = ? WHERE id = ?", (mine.created_at, mine.id))
@@ -281,6 +281,13 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), how=st.sampled_from(["succeeded", "succeeded", "vanished", *FAILURES]))
     def end_and_look(self, data: st.DataObject, how: str) -> None:
         self.end(data, how)
+        self.look()
+
+    @precondition(lambda self: self._alive() and self._waiting())
+    @rule(data=st.data(), priorities=st.sampled_from([1.13, 2.41]))
+    def wait_for_a_place_and_look(self, data: st.DataObject, priorities: float) -> None:
+        self.wait(data, priorities)
+        self.end(data, "succeeded")
         self.look()
 
     @rule()
@@ -431,6 +438,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     def _alive(self) -> list[Run]:
         return [run for run in self.runs if self._folder(run) in self.scripted.live]
+
+    def _waiting(self) -> list[Plain]:
+        return [job for job in self.jobs.values() if job.state is JobState.QUEUED]
 
     def _any_job(self, data: st.DataObject) -> Plain:
         return self.jobs[data.draw(st.sampled_from(sorted(self.jobs)))]

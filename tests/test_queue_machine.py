@@ -9,7 +9,7 @@ from queue_machine import QueueMachine
 from scheduler_machine import SchedulerMachine
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 60), (SchedulerMachine, 40)])
+@pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 40), (SchedulerMachine, 40)])
 def test_hive_does_as_the_model_does(
     machine: type[RuleBasedStateMachine], examples: int, request: pytest.FixtureRequest
 ) -> None:
