@@ -256,7 +256,9 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), priorities=st.sampled_from([0.37, 1.13, 2.41]))
     def wait(self, data: st.DataObject, priorities: float) -> None:
         """As if a job had been queued earlier, by so long that it counts as so many priorities more."""
-        mine = data.draw(st.sampled_from(self._waiting()))
+        self._age(data.draw(st.sampled_from(self._waiting())), priorities)
+
+    def _age(self, mine: Plain, priorities: float) -> None:
         mine.created_at -= priorities * queue.AGEING_S
         with self.db.write():
             self.db.connection.execute("UPDATE jobs SET created_at = ? WHERE id = ?", (mine.created_at, mine.id))
@@ -286,7 +288,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._alive() and self._waiting())
     @rule(data=st.data(), priorities=st.sampled_from([1.13, 2.41]))
     def wait_for_a_place_and_look(self, data: st.DataObject, priorities: float) -> None:
-        self.wait(data, priorities)
+        """The first of the least urgent may now come before what is more urgent."""
+        self._age(max(self._waiting(), key=lambda job: (job.priority, -job.id)), priorities)
         self.end(data, "succeeded")
         self.look()
 
