@@ -11,7 +11,11 @@ SMALL = {
     "runner_start.py": ("--rounds", "10"),
     "trivial_build.py": ("--rounds", "10", "--jobs", "20"),
     "container_start.py": ("--rounds", "9"),
-    "queue_throughput.py": ("--rounds", "3", "--jobs", "200"),
+    "queue_throughput.py": ("--rounds", "3", "--jobs", "200", "--long", "1000000"),
+    "trivial_queue.py": ("--rounds", "5"),
+    "makespan.py": (),
+    "threads.py": (),
+    "supervisor_idle.py": ("--seconds", "20"),
     "training_overhead.py": ("--rounds", "2", "--steps", "4000"),
     "resolve.py": ("--rounds", "5"),
 }

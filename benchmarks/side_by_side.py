@@ -102,3 +102,9 @@ def judge(what: str, figure: float, bar: float, unit: str = "x", aim: float | No
     word = "meets" if figure <= bar else "MISSES"
     aimed = "" if aim is None else f", aim {aim:g} {'met' if figure <= aim else 'missed'}"
     print(f"  {word} the bar: {what} is {figure:.2f} {unit}, the bar {bar:g} {unit}{aimed}")
+
+
+def at_least(what: str, figure: float, bar: float, unit: str = "") -> None:
+    """Say whether a figure meets its bar; more is better."""
+    word = "meets" if figure >= bar else "MISSES"
+    print(f"  {word} the bar: {what} is {figure:.3f}{unit}, the bar {bar:g}{unit}")

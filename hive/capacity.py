@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 from hive_runner.frozen import frozen
 
@@ -48,6 +49,17 @@ def room(running: Iterable[Limits], machine: Machine) -> Room:
         max(0, machine.cpus - sum(limits.cpus for limits in used)),
         max(0, machine.memory_bytes - sum(limits.memory_bytes for limits in used)),
     )
+
+
+def own_cores(wanted: int, cores: Sequence[int], taken: Iterable[Collection[int]]) -> tuple[int, ...]:
+    """Which of the machine's cores another runner gets: those that the fewest have. () if it may have all.
+
+    Two runs of one thread on the same core take twice as long, however idle the other one is.
+    """
+    if wanted >= len(cores):
+        return ()
+    users = Counter(core for each in taken for core in each)
+    return tuple(sorted(cores, key=lambda core: (users[core], core))[:wanted])
 
 
 def runners_available(running: Sequence[Limits], machine: Machine, cpus_each: int) -> int:

@@ -19,8 +19,10 @@ PASSED_ON = ("HIVE_CHECKPOINT_S",)  # how often to checkpoint: nothing that chan
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def build_order(home: Home, job: Job, runner: Runner, dependencies: dict[str, Path]) -> Order:
-    """The order for the job's current attempt. dependencies: name -> artifact folder.
+def build_order(
+    home: Home, job: Job, runner: Runner, dependencies: dict[str, Path], cores: tuple[int, ...] = ()
+) -> Order:
+    """The order for the job's current attempt. dependencies: name -> artifact folder. cores: its own; () for any.
 
     Raises BuildFailed if the recipe's snapshot or the data is gone.
     """
@@ -62,7 +64,7 @@ def build_order(home: Home, job: Job, runner: Runner, dependencies: dict[str, Pa
     labels = {"hive.home": str(home.root), "hive.job": str(job.id), "hive.attempt": str(job.attempt)}
     environment = _environment(runner, cache, job.build.threads)
     return Order(
-        folder, job.work.python, mounts, job.work.limits, environment, labels, job.work.image, job.build.device
+        folder, job.work.python, mounts, job.work.limits, environment, labels, job.work.image, job.build.device, cores
     )
 
 

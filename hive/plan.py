@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -154,3 +154,18 @@ def step_of(recipe: Recipe, build: Build, choices: Choices, machine: Machine, st
         return Step("reuse", recipe, build, profile.gates, recipe.limits, artifact=stored.digest)
     limits, note = fit(recipe, profile, machine)
     return Step("build", recipe, build, profile.gates, limits, expected_s=profile.expected_s, note=note)
+
+
+def longest_first(builds: Sequence[Step]) -> list[Step]:
+    """The builds of one request in the order in which to queue them, so that on several runners all are done soonest.
+
+    First what has the longest way ahead: itself and the longest chain of builds that need it. Nothing comes before what
+    it needs. The order asked for stands where it is not known how long one of them takes.
+    """
+    if any(step.expected_s is None for step in builds):
+        return list(builds)
+    ahead_s: dict[str, float] = {}
+    for step in reversed(builds):
+        after_s = (ahead_s[later.build.name] for later in builds if step.build.name in later.build.dependencies)
+        ahead_s[step.build.name] = (step.expected_s or 0) + max(after_s, default=0)
+    return sorted(builds, key=lambda step: -ahead_s[step.build.name])

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from hive_runner.frozen import asdict
+from hive_runner.frozen import asdict, replace
 
 from hive import states
 from hive.db import Database
@@ -100,20 +100,22 @@ def enqueue(
 def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNLIMITED) -> Job | None:
     """Take the next job that may start and begin its attempt, or None."""
     now = time.time()
-    free = {
-        "now": now, "longest_pause_s": states.LONGEST_PAUSE_S,
-        "free_cpus": free_cpus, "free_memory_bytes": free_memory_bytes,
-    }  # fmt: skip
     with db.write():
-        if db.one("jobs.passed_over", **free, patience_s=PATIENCE_S):
-            return None
-        row = db.one("jobs.claim", **free, ageing_s=AGEING_S)
+        row = db.one(
+            "jobs.claim",
+            now=now,
+            longest_pause_s=states.LONGEST_PAUSE_S,
+            free_cpus=free_cpus,
+            free_memory_bytes=free_memory_bytes,
+            ageing_s=AGEING_S,
+            patience_s=PATIENCE_S,
+        )
         if row is None:
             return None
-        job = job_of(row)
-        db.run("jobs.begin_attempt", job_id=job.id, attempt=job.attempt, now=now)
-        db.run("jobs.event", job_id=job.id, attempt=job.attempt, now=now, event=Event.CLAIM, detail="")
-    return job
+        attempt = {"job_id": row["id"], "attempt": row["attempt"], "now": now}
+        db.run("jobs.begin_attempt", **attempt)
+        db.run("jobs.event", **attempt, event=Event.CLAIM, detail="")
+    return job_of(row)
 
 
 def record_start(db: Database, job: Job, runner: str, isolation: str, handle: str) -> None:
@@ -148,6 +150,7 @@ def change(
     if target is None:
         raise RequestError(f"job {job.id} is {job.state}", f"a job that is {job.state} cannot {event}")
     now = time.time()
+    finished_at = now if target.is_over else None
     row = db.one(
         "jobs.transition",
         job_id=job.id,
@@ -157,7 +160,7 @@ def change(
         charge=int(charge),
         asked_again=int(event is Event.REQUEUE),
         not_before=not_before,
-        finished_at=now if target.is_over else None,
+        finished_at=finished_at,
         failure=json.dumps(asdict(failure)) if failure else None,
         artifact=artifact,
     )
@@ -176,7 +179,7 @@ def change(
             peak_memory_bytes=peak_memory_bytes,
             cpu_s=cpu_s,
         )
-    return job_of(row)
+    return replace(job, state=target, not_before=not_before, finished_at=finished_at, failure=failure, **row)
 
 
 def apply(db: Database, job: Job, event: Event, **facts: Any) -> Job | None:
@@ -357,10 +360,9 @@ def newest_build(db: Database, digest: str) -> Job | None:
     return job_of(row) if row else None
 
 
-def next_due(db: Database) -> float | None:
-    """When the earliest waiting job may start, seconds since the epoch; None if none waits."""
-    row = db.one("jobs.next_due")
-    return row["due"] if row else None
+def anything_waits(db: Database) -> bool:
+    """Whether a job is queued, due or not."""
+    return db.one("jobs.anything_waits") is not None
 
 
 def needs(db: Database, job_id: int) -> list[Job]:

@@ -366,6 +366,7 @@ class Hive(Builds):
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
         from hive.launch import launch
         from hive.model import Work
+        from hive.plan import longest_first
         from hive.recipe import snapshot
         from hive.versions import split_request
 
@@ -402,7 +403,7 @@ class Hive(Builds):
                     depends=step.recipe.depends,
                 ),
             )
-            for step in plan.builds
+            for step in longest_first(plan.builds)
         ]
         jobs: list[Job] = []
         if builds:
@@ -785,7 +786,7 @@ class Hive(Builds):
                 self._clear_away(each, 0, 0)
         finally:
             os.close(lock)
-        if self._reading and (queue.running(self._reading) or queue.next_due(self._reading) is not None):
+        if self._reading and (queue.running(self._reading) or queue.anything_waits(self._reading)):
             self._launch()  # who queued something meanwhile found the lock held, and started no supervisor
         return found
 

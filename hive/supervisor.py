@@ -10,7 +10,7 @@ import errno
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 from hive_runner.frozen import replace
 
 from hive import installed, orders, queue
-from hive.capacity import Machine, room, runners_wanted
+from hive.capacity import Machine, own_cores, room, runners_wanted
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RunnerUnavailable, StoreError
 from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
+from hive.runners import identity
 from hive.runners.attempt import wake
 from hive.runners.base import Runner, refuse_untrusted
 from hive.states import JobState
@@ -41,11 +42,12 @@ LATE_S = 2.0  # a run that is so long past its deadline has a keeper that somebo
 class Running:
     """A live attempt."""
 
-    def __init__(self, job: Job, runner: Runner, handle: str, folder: Path) -> None:
+    def __init__(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int]) -> None:
         self.job = job
         self.runner = runner
         self.handle = handle
         self.folder = folder
+        self.cores = cores
         self.waiting_on = runner.wait_descriptor(handle)  # becomes readable at its end
         self.stopping = False
         self.overdue_at = time.monotonic() + job.work.limits.wall_s + LATE_S  # at the latest: it may be an adopted one
@@ -98,7 +100,7 @@ class Supervisor:
             return True
         if self.running or self.control.keep_alive:
             return False
-        return bool(self.control.hold) or self.control.target_runners == 0 or queue.next_due(self.db) is None
+        return bool(self.control.hold) or self.control.target_runners == 0 or not queue.anything_waits(self.db)
 
     @property
     def control(self) -> QueueControl:
@@ -120,7 +122,7 @@ class Supervisor:
             folder = self.home.attempt(job.id, job.attempt)
             handle = attempts[-1].handle
             self.say(f"job {job.id} attempt {job.attempt}: found running, adopted")
-            self._watch(job, runner, handle, folder)
+            self._watch(job, runner, handle, folder, cores_of(handle))
         for job in queue.given_up(self.db):
             with suppress(HiveError):  # a backend that is gone has nothing to stop
                 self._end_runner(job, job.attempt, GRACE_S)
@@ -145,7 +147,7 @@ class Supervisor:
         while True:
             allowed = replace(self.machine, runners=runners_wanted(self.control, self.machine.runners))
             free = room((live.job.work.limits for live in self.running.values()), allowed)
-            if not free.cpus or queue.next_due(self.db) is None:
+            if not free.cpus or not queue.anything_waits(self.db):
                 return
             # Alone, a job gets whatever there is: none waits for more than this machine has.
             job = queue.claim(self.db, *((free.cpus, free.memory_bytes) if self.running else ()))
@@ -160,7 +162,9 @@ class Supervisor:
             isolation = runner.isolation()
             refuse_untrusted(job.name, job.work.trusted, isolation)
             self._end_earlier_runners(job)
-            order = orders.build_order(self.home, job, runner, self._dependencies(job))
+            taken = (live.cores for live in self.running.values())
+            cores = own_cores(job.work.limits.cpus, sorted(os.sched_getaffinity(0)), taken)
+            order = orders.build_order(self.home, job, runner, self._dependencies(job), cores)
             handle = runner.start(order)
         except Exception as error:
             self.say(f"job {job.id} attempt {job.attempt}: not started: {error}")
@@ -168,7 +172,7 @@ class Supervisor:
             return
         self.say(f"job {job.id} attempt {job.attempt}: {job.name} {job.version} started by {runner.name}, {handle}")
         queue.record_start(self.db, job, runner.name, str(isolation), handle)
-        self._watch(job, runner, handle, order.folder)
+        self._watch(job, runner, handle, order.folder, order.cores)
 
     def _end_earlier_runners(self, job: Job) -> None:
         """Of what was cancelled and asked for again at once: one at a time may write checkpoints."""
@@ -199,8 +203,8 @@ class Supervisor:
             found[name] = self.store.path(artifact.digest)
         return found
 
-    def _watch(self, job: Job, runner: Runner, handle: str, folder: Path) -> None:
-        self.running[job.id, job.attempt] = Running(job, runner, handle, folder)
+    def _watch(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int]) -> None:
+        self.running[job.id, job.attempt] = Running(job, runner, handle, folder, cores)
 
     def wait(self) -> None:
         """Sleep until a runner ends, or until it is time to look around."""
@@ -296,6 +300,14 @@ def failure_of(error: Exception) -> Failure:
         return Failure("infrastructure", str(error))
     why, hint = f"{type(error).__name__}: {error}", "please report it with logs/supervisor.log of HIVE_HOME"
     return Failure("bad_output", "this is a bug in hive", why, hint)
+
+
+def cores_of(handle: str) -> set[int]:
+    """Those that a run which was found again has, none if that cannot be told."""
+    try:
+        return os.sched_getaffinity(identity.pid_of(handle) or -1)
+    except OSError:
+        return set()
 
 
 def _collect_children() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hive import queue
-from hive.capacity import Machine, done_in_s, room, runners_available, runners_wanted, waits_for
+from hive.capacity import Machine, done_in_s, own_cores, room, runners_available, runners_wanted, waits_for
 from hive.config import Settings
 from hive.db import Database
 from hive.model import Job, Limits, QueueControl
@@ -89,6 +89,23 @@ def test_when_all_is_done() -> None:
     assert done_in_s([], minutes, Machine(4, 4, 0)) == 60
     assert done_in_s([], minutes, Machine(1, 4, 0)) == 125
     assert done_in_s([], [(2, 60.0), (2, 30.0)], Machine(4, 2, 0)) == 90, "two cores each, two cores in all"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "taken", "own"),
+    [
+        (1, [], (0,)),
+        (1, [{0}], (1,)),
+        (1, [{1}], (0,)),
+        (1, [{0}, {1}], (2,)),
+        (2, [{0, 1}], (2, 3)),
+        (2, [{0}, {0, 1}], (2, 3)),
+        (4, [], ()),
+        (9, [], ()),
+    ],
+)
+def test_a_run_gets_the_cores_that_nobody_has(wanted: int, taken: list[set[int]], own: tuple[int, ...]) -> None:
+    assert own_cores(wanted, range(4), taken) == own
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,57 @@ def test_the_migrations_end_at_the_schema_of_a_new_database(tmp_path: Path) -> N
     assert (tmp_path / "hive.v1.db").exists()
 
 
+def test_totals_survive_the_migration(tmp_path: Path) -> None:
+    path = tmp_path / "hive.db"
+    columns = "name, version, build_key, priority, cpus, build, work, created_at, state, finished_at"
+    states = {"queued": 3, "running": 2, "succeeded": 4, "failed": 1, "cancelled": 0}
+    rows = [
+        f"('model', '1', 'k{state}{number}', 1, 1, '{{}}', '{{}}', 0, '{state}', "
+        + ("NULL)" if state in ("queued", "running") else "1)")
+        for state, count in states.items()
+        for number in range(count)
+    ]
+    system_sqlite(
+        path,
+        (Path(__file__).parent / "schema_v1.sql").read_text()
+        + f"INSERT INTO jobs ({columns}) VALUES {', '.join(rows)};"
+        + f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;",
+    )
+    migrated = Database(path)
+    assert {row["state"]: row["jobs"] for row in migrated.all("jobs.totals")} == states
+    migrated.close()
+
+
+def test_a_process_that_dies_in_a_transaction_leaves_no_lock(db: Database) -> None:
+    """Not even to a child that it had forked before."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        mine = Database(db.path)
+        with mine.write():
+            mine.connection.execute("DELETE FROM jobs")
+            os.write(writer, b"x")
+            os._exit(1)
+    os.read(reader, 1)
+    os.waitpid(pid, 0)
+    with db.write():
+        pass
+    for descriptor in (reader, writer):
+        os.close(descriptor)
+
+
+def test_a_closed_database_leaves_no_descriptor(tmp_path: Path) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = count()
+    database = Database(tmp_path / "hive.db")
+    with database.write():
+        pass
+    database.close()
+    assert count() == before
+
+
 def test_every_query_is_valid_sql(db: Database) -> None:
     """Also those that no test happens to run."""
     for file in ("jobs", "packages", "sources"):

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hive.errors import GateRefused, NoCapacity, RequestError
-from hive.model import Artifact, Build, DataSource, Gate, Limits, Package, Profile, Recipe
-from hive.plan import Choices, Machine, fit, keeps, make_build, pick_params, pick_profile, step_of
+from hive.model import Artifact, Build, DataSource, Gate, Limits, Package, Profile, Recipe, Step
+from hive.plan import Choices, Machine, fit, keeps, longest_first, make_build, pick_params, pick_profile, step_of
 
 MACHINE = Machine(cpus=4, memory_bytes=8 << 30, free_disk_bytes=100 << 30)
 ENVIRONMENT = "sha256:" + "1" * 64
@@ -217,6 +217,44 @@ def test_not_reused_below_a_gate_that_has_risen() -> None:
     assert step_of(model, wanted, Choices(), MACHINE, made(wanted, miou=0.7)[1]).action == "reuse"
     with pytest.raises(GateRefused, match="built before"):
         step_of(model, wanted, Choices(), MACHINE, made(wanted, miou=0.6)[1])
+
+
+# The order of builds
+
+
+def step(name: str, expected_s: float | None, *needs: str) -> Step:
+    made = build(name, dependencies=dict.fromkeys(needs, "key"))
+    return Step("build", recipe(name), made, (), Limits(), expected_s=expected_s)
+
+
+def order(*steps: Step) -> list[str]:
+    return [each.build.name for each in longest_first(steps)]
+
+
+def test_the_longest_build_of_a_request_is_queued_first() -> None:
+    assert order(step("a", 5), step("b", 60), step("c", 30)) == ["b", "c", "a"]
+    assert order(step("a", 5), step("b", 5)) == ["a", "b"], "as asked where it makes no difference"
+
+
+def test_what_a_long_build_needs_is_as_urgent_as_both() -> None:
+    assert order(step("base", 1), step("other", 50), step("top", 60, "base")) == ["base", "top", "other"]
+
+
+def test_the_order_asked_for_stands_where_a_time_is_unknown() -> None:
+    assert order(step("a", 5), step("b", None), step("c", 30)) == ["a", "b", "c"]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 7.0]), st.sets(st.integers(0, 8))), max_size=9))
+def test_nothing_comes_before_what_it_needs(drawn: list[tuple[float, set[int]]]) -> None:
+    steps = [
+        step(f"m{number}", seconds, *(f"m{earlier}" for earlier in needs if earlier < number))
+        for number, (seconds, needs) in enumerate(drawn)
+    ]
+    seen: set[str] = set()
+    for each in longest_first(steps):
+        assert set(each.build.dependencies) <= seen
+        seen.add(each.build.name)
+    assert len(seen) == len(steps)
 
 
 def test_values_are_values() -> None:

@@ -103,7 +103,7 @@ def test_urgent_first_then_in_order(db: Database) -> None:
 
 def test_nothing_to_claim(db: Database) -> None:
     assert queue.claim(db, 4) is None
-    assert queue.next_due(db) is None
+    assert not queue.anything_waits(db)
 
 
 def test_a_job_that_wants_more_cores_than_are_free_lets_others_pass(db: Database) -> None:
@@ -134,9 +134,8 @@ def test_a_job_in_its_pause_is_not_claimed(db: Database) -> None:
     job = claimed(db)
     queue.fail_or_retry(db, job, LOST)
     assert queue.claim(db, 8) is None
-    due = queue.next_due(db)
-    assert due is not None
-    assert time.time() - 1 < due < time.time() + 5
+    assert queue.anything_waits(db)
+    assert time.time() - 1 < queue.get(db, job.id).not_before < time.time() + 5
     now_due(db, job)
     again = queue.claim(db, 8)
     assert again is not None
@@ -150,6 +149,57 @@ def test_a_pause_that_the_clock_was_put_back_in_is_over(db: Database) -> None:
     db.connection.execute("UPDATE jobs SET not_before = ?", (time.time() + 2 * 86400,))
     again = queue.claim(db, 8)
     assert again is not None and again.id == job.id
+
+
+def lengthen(db: Database, jobs: int) -> None:
+    """Queue copies of job 1 until there are so many, over all priorities."""
+    with db.write():
+        db.connection.execute(
+            """WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+            INSERT INTO jobs (name, version, build_key, state, priority, cpus, build, work, created_at)
+            SELECT name, version, 'key ' || ? || i, 'queued', i % 3, cpus, build, work, created_at
+            FROM n, jobs WHERE jobs.id = 1""",
+            (jobs, f"{jobs}."),
+        )
+
+
+def steps_of_a_claim(db: Database) -> int:
+    """How many instructions SQLite's machine executes to claim the next job and complete it."""
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    db.connection.set_progress_handler(count, 1)
+    job = queue.claim(db, 2)
+    assert job is not None
+    queue.apply(db, job, Event.SUCCEED)
+    db.connection.set_progress_handler(None, 0)
+    return steps
+
+
+def test_a_claim_does_not_look_at_the_whole_queue(db: Database) -> None:
+    enqueue(db)
+    lengthen(db, 100)
+    steps_of_a_claim(db)  # the first also reads the schema
+    short = steps_of_a_claim(db)
+    lengthen(db, 5000)
+    assert steps_of_a_claim(db) == short
+
+
+def test_a_change_of_state_counts_once(db: Database) -> None:
+    for seed in range(4):
+        enqueue(db, seed=seed)
+    taken = [queue.claim(db), queue.claim(db)]
+    assert all(taken)
+    assert queue.totals(db) == {"queued": 2, "running": 2, "succeeded": 0, "failed": 0, "cancelled": 0}
+    done = queue.apply(db, taken[0], Event.FAIL, failure=BUG)  # type: ignore[arg-type]
+    assert done is not None
+    assert done == queue.get(db, done.id), "what is returned is what is on record"
+    assert queue.totals(db) == {"queued": 2, "running": 1, "succeeded": 0, "failed": 1, "cancelled": 0}
+    queue.retry(db, 1)
+    assert queue.totals(db) == {"queued": 3, "running": 1, "succeeded": 0, "failed": 0, "cancelled": 0}
 
 
 def test_sixteen_claim_at_once_and_each_job_is_taken_once(home_database: Path) -> None:

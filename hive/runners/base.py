@@ -47,6 +47,7 @@ class Order:
     labels: dict[str, str]  # home, job, attempt
     image: str = ""  # what a container is made from
     device: str = "cpu"  # "cuda": it gets a GPU
+    cores: tuple[int, ...] = ()  # which of the machine's it may keep busy; () for any
     dies_with_caller: bool = False  # True for `hive run`; a build outlives its supervisor
 
 

@@ -87,7 +87,7 @@ class ProcessRunner:
 
         def prepare() -> attempt.Keep:
             launch = self._launch(order)
-            return lambda lock: shim.run(launch, writable, order.limits, lock, caller)
+            return lambda lock: shim.run(launch, writable, order.limits, lock, caller, order.cores)
 
         return attempt.begin(order.folder, prepare)
 

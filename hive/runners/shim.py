@@ -33,19 +33,26 @@ OWN_NAMES = (f"{NAME}\n", "bwrap\n")  # of what stands between it and the progra
 PAGE_BYTES = resource.getpagesize()
 
 
-def run(launch: Launch, writable: list[Path], limits: Limits, lock: int, caller: int | None = None) -> NoReturn:
+def run(
+    launch: Launch,
+    writable: list[Path],
+    limits: Limits,
+    lock: int,
+    caller: int | None = None,
+    cores: tuple[int, ...] = (),
+) -> NoReturn:
     """Run a program to its end; then exit.json in its folder.
 
     writable: folders besides it that the disk limit covers. lock: the descriptor of the attempt's lock, kept open until
-    the end. caller: a process whose death ends the run. SIGTERM arrives blocked: one that comes before the payload is
-    there must wait for it.
+    the end. caller: a process whose death ends the run. cores: its own; () for any. SIGTERM arrives blocked: one that
+    comes before the payload is there must wait for it.
     """
     group: Group | None = None
     gc.disable()  # a collection touches, and so copies, every page that is shared with the process it is a fork of
     try:
         detach(NAME, lock, *launch.descriptors)
         group = launch.group(limits) if launch.group else None
-        watch = _Watch(launch, writable, limits, group, caller)
+        watch = _Watch(launch, writable, limits, group, caller, cores)
         if group:
             sweep()  # what killed shims left behind
         ending = watch.wait()
@@ -67,7 +74,13 @@ def _let_go(group: Group | None) -> None:
 
 class _Watch:
     def __init__(
-        self, launch: Launch, writable: list[Path], limits: Limits, group: Group | None, caller: int | None
+        self,
+        launch: Launch,
+        writable: list[Path],
+        limits: Limits,
+        group: Group | None,
+        caller: int | None,
+        cores: tuple[int, ...],
     ) -> None:
         self.launch = launch
         self.limits = limits
@@ -81,7 +94,7 @@ class _Watch:
         signal.signal(signal.SIGTERM, self._on_term)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        _set_limits(limits)
+        _set_limits(limits, cores)
         self.log = Log(launch.folder)
         self.output, end = os.pipe()
         if launch.tied:
@@ -198,15 +211,17 @@ class _Watch:
         return False
 
 
-def _set_limits(limits: Limits) -> None:
+def _set_limits(limits: Limits, own: tuple[int, ...]) -> None:
     """Limits that the payload inherits."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if limits.disk_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk_bytes, limits.disk_bytes))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     cores = sorted(os.sched_getaffinity(0))
-    if limits.cpus < len(cores):
-        offset = os.getpid() % len(cores)  # spread runs over the machine
+    if own:
+        os.sched_setaffinity(0, own)
+    elif limits.cpus < len(cores):
+        offset = os.getpid() % len(cores)  # nobody has shared the machine out: spread by chance
         os.sched_setaffinity(0, {cores[(offset + i) % len(cores)] for i in range(limits.cpus)})
 
 

@@ -13,7 +13,7 @@ INSERT OR IGNORE INTO job_needs (job_id, needs_id) VALUES (:job_id, :needs_id);
 
 -- name: live_by_key
 -- The job that is building this key, if one is.
-SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running');
+SELECT * FROM jobs WHERE build_key = :build_key AND finished_at IS NULL;
 
 -- name: built_since
 -- The job that has built this key since an event.
@@ -27,37 +27,35 @@ SELECT max(id) AS id FROM job_events;
 -- name: claim
 -- The next job that may start: due, nothing it needs outstanding, within the free cores and memory. Of the first of each
 -- priority the one that comes first when every :ageing_s of waiting count as one priority more. What does not fit is
--- overtaken by what does. Due is also what would have to wait longer than any pause: the clock was put back since.
+-- overtaken by what does, for :patience_s; from then on all others wait for it. Due is also what would have to wait
+-- longer than any pause: the clock was put back since.
+WITH first AS (
+    SELECT j.*, j.cpus <= :free_cpus AND j.memory_bytes <= :free_memory_bytes AS fits
+    FROM (VALUES (0), (1), (2)) AS p
+    JOIN jobs j ON j.id = (
+        SELECT id FROM jobs r
+        WHERE state = 'queued' AND finished_at IS NULL AND priority = p.column1
+          AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
+          AND NOT EXISTS (
+              SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
+              WHERE n.job_id = r.id AND d.state <> 'succeeded')
+        ORDER BY id LIMIT 1))
 UPDATE jobs
 SET state = 'running', attempt = attempt + 1, started_at = :now, failure = NULL
 WHERE id = (
     SELECT head.id
-    FROM (VALUES (0), (1), (2)) AS p
-    JOIN jobs head ON head.id = (
-        SELECT id FROM jobs j
-        WHERE state = 'queued' AND priority = p.column1 AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
+    FROM first JOIN jobs head ON head.id = iif(first.fits, first.id, (
+        SELECT id FROM jobs r
+        WHERE state = 'queued' AND finished_at IS NULL AND priority = first.priority AND id > first.id
+          AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
           AND cpus <= :free_cpus AND memory_bytes <= :free_memory_bytes
           AND NOT EXISTS (
               SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
-              WHERE n.job_id = j.id AND d.state <> 'succeeded')
-        ORDER BY id LIMIT 1)
+              WHERE n.job_id = r.id AND d.state <> 'succeeded')
+        ORDER BY id LIMIT 1))
+    WHERE NOT EXISTS (SELECT 1 FROM first WHERE NOT fits AND created_at < :now - :patience_s)
     ORDER BY head.priority - (:now - head.created_at) / :ageing_s, head.id LIMIT 1)
 RETURNING *;
-
--- name: passed_over
--- A job that could start if more were free and has been overtaken for :patience_s: from now on others must wait for it.
-SELECT head.id
-FROM (VALUES (0), (1), (2)) AS p
-JOIN jobs head ON head.id = (
-    SELECT id FROM jobs j
-    WHERE state = 'queued' AND priority = p.column1 AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
-      AND NOT EXISTS (
-          SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
-          WHERE n.job_id = j.id AND d.state <> 'succeeded')
-    ORDER BY id LIMIT 1)
-WHERE head.created_at < :now - :patience_s
-  AND (head.cpus > :free_cpus OR head.memory_bytes > :free_memory_bytes)
-LIMIT 1;
 
 -- name: transition
 -- Zero rows changed: somebody else was faster, or the attempt is stale.
@@ -65,7 +63,7 @@ UPDATE jobs
 SET state = :target, charged = CASE WHEN :asked_again THEN 0 ELSE charged + :charge END, not_before = :not_before,
     finished_at = :finished_at, failure = :failure, artifact = coalesce(:artifact, artifact)
 WHERE id = :job_id AND state = :origin AND attempt = :attempt
-RETURNING *;
+RETURNING priority, charged, artifact;
 
 -- name: tries
 -- Attempts since a person last asked for the job.
@@ -119,7 +117,7 @@ SELECT * FROM attempts WHERE job_id = :job_id ORDER BY attempt;
 SELECT * FROM jobs WHERE id = :job_id;
 
 -- name: running
-SELECT * FROM jobs WHERE state = 'running' ORDER BY id;
+SELECT * FROM jobs WHERE state = 'running' AND finished_at IS NULL ORDER BY id;
 
 -- name: given_up
 -- Cancelled after their runner had begun, which may still be at work if no supervisor was there to stop it.
@@ -132,11 +130,10 @@ SELECT * FROM jobs WHERE build_key = :build_key AND state = 'cancelled' AND atte
 SELECT * FROM jobs WHERE build_key = :build_key ORDER BY id DESC LIMIT 1;
 
 -- name: waiting
-SELECT * FROM jobs WHERE state = 'queued' ORDER BY priority, id LIMIT :limit;
+SELECT * FROM jobs WHERE state = 'queued' AND finished_at IS NULL ORDER BY priority, id LIMIT :limit;
 
--- name: next_due
--- When the earliest waiting job may start; NULL if none waits.
-SELECT min(not_before) AS due FROM jobs WHERE state = 'queued';
+-- name: anything_waits
+SELECT 1 FROM jobs WHERE state = 'queued' AND finished_at IS NULL LIMIT 1;
 
 -- name: newest
 SELECT * FROM jobs ORDER BY id DESC LIMIT :limit;
@@ -161,8 +158,12 @@ UPDATE OR IGNORE job_needs SET needs_id = :other_id WHERE job_id = :job_id AND n
 -- Waiting for something that will not come.
 SELECT j.*, d.id AS lost_id, d.name AS lost_name, d.state AS lost_state, d.failure AS lost_failure
 FROM jobs j JOIN job_needs n ON n.job_id = j.id JOIN jobs d ON d.id = n.needs_id
-WHERE j.state = 'queued' AND d.state IN ('failed', 'cancelled')
+WHERE j.state = 'queued' AND j.finished_at IS NULL AND d.state IN ('failed', 'cancelled')
 GROUP BY j.id;
 
 -- name: totals
-SELECT state, jobs FROM job_totals;
+-- How many jobs are in each state.
+WITH running AS (SELECT count(*) AS jobs FROM jobs WHERE state = 'running' AND finished_at IS NULL)
+SELECT state, jobs FROM job_totals WHERE state <> 'live'
+UNION ALL SELECT 'queued', t.jobs - r.jobs FROM job_totals t, running r WHERE t.state = 'live'
+UNION ALL SELECT 'running', jobs FROM running;

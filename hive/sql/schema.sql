@@ -1,4 +1,4 @@
--- Version 3. A test shows that the migrations end here.
+-- Version 4. A test shows that the migrations end here.
 
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -21,11 +21,10 @@ CREATE TABLE jobs (
     artifact TEXT
 ) STRICT;
 
--- at most one live job a build key: the second install attaches to the first
-CREATE UNIQUE INDEX jobs_live_key ON jobs (build_key) WHERE state IN ('queued', 'running');
--- claims look only at what waits, however long the history is
-CREATE INDEX jobs_waiting ON jobs (priority, id) WHERE state = 'queued';
-CREATE INDEX jobs_running ON jobs (id) WHERE state = 'running';
+-- at most one live job a build key: the second install attaches to the first. A job is live while finished_at is NULL
+CREATE UNIQUE INDEX jobs_live_key ON jobs (build_key) WHERE finished_at IS NULL;
+-- claims look only at what waits, however long queue and history are
+CREATE INDEX jobs_live ON jobs (state, priority, id) WHERE finished_at IS NULL;
 CREATE INDEX jobs_key ON jobs (build_key);
 CREATE INDEX jobs_name ON jobs (name, id);
 
@@ -60,18 +59,20 @@ CREATE TABLE job_events (
 ) STRICT;
 CREATE INDEX job_events_job ON job_events (job_id, id);
 
--- how many jobs are in each state, kept by triggers so that status costs the same after a million jobs
+-- how many jobs are over in each way, and how many are not, kept by triggers so that status costs the same after a
+-- million jobs
 CREATE TABLE job_totals (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO job_totals VALUES ('queued', 0), ('running', 0), ('succeeded', 0), ('failed', 0), ('cancelled', 0);
+INSERT INTO job_totals VALUES ('live', 0), ('succeeded', 0), ('failed', 0), ('cancelled', 0);
 CREATE TRIGGER jobs_counted_in AFTER INSERT ON jobs BEGIN
-    UPDATE job_totals SET jobs = jobs + 1 WHERE state = NEW.state;
+    UPDATE job_totals SET jobs = jobs + 1 WHERE state = iif(NEW.finished_at IS NULL, 'live', NEW.state);
 END;
 CREATE TRIGGER jobs_counted_out AFTER DELETE ON jobs BEGIN
-    UPDATE job_totals SET jobs = jobs - 1 WHERE state = OLD.state;
+    UPDATE job_totals SET jobs = jobs - 1 WHERE state = iif(OLD.finished_at IS NULL, 'live', OLD.state);
 END;
-CREATE TRIGGER jobs_counted_over AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state BEGIN
-    UPDATE job_totals SET jobs = jobs - 1 WHERE state = OLD.state;
-    UPDATE job_totals SET jobs = jobs + 1 WHERE state = NEW.state;
+CREATE TRIGGER jobs_counted_over AFTER UPDATE OF finished_at ON jobs
+WHEN (OLD.finished_at IS NULL) <> (NEW.finished_at IS NULL) BEGIN
+    UPDATE job_totals SET jobs = jobs - 1 WHERE state = iif(OLD.finished_at IS NULL, 'live', OLD.state);
+    UPDATE job_totals SET jobs = jobs + 1 WHERE state = iif(NEW.finished_at IS NULL, 'live', NEW.state);
 END;
 
 -- what a person said about the queue as a whole: see model.QueueControl

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hive_cli import HiveCli, until
+import os
+
+import pytest
+from hive_cli import HiveCli, kill, until
 
 SLOW = ("install", "--no-wait", "tiny", "--param", "pause_ms=50", "--param", "steps=100")
 
@@ -145,3 +148,19 @@ def test_move_and_clear(hive: HiveCli) -> None:
     assert {hive.job(number).state for number in (1, 2, 3)} == {"cancelled"}
     refused = hive("queue", "move", "3", "--priority", "low")
     assert refused.code == 1 and "it was cancelled" in refused.err
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one core")
+def test_two_runs_of_one_core_do_not_share_it(hive: HiveCli) -> None:
+    """Nor when the second one's supervisor has found the first one running."""
+    hive.ok("install", "--no-wait", "hangs", "--seed", "1")
+    hive.until_running()
+    [first] = until(hive.shims, "the first run is there")
+    until(lambda: len(os.sched_getaffinity(first)) == 1, "it has a core of its own")
+    for supervisor in hive.supervisors():
+        kill(supervisor)
+    hive.ok("install", "--no-wait", "hangs", "--seed", "2")
+    until(lambda: len(hive.shims()) == 2, "the second run is there")
+    [second] = hive.shims() - {first}
+    until(lambda: len(os.sched_getaffinity(second)) == 1, "it has a core of its own")
+    assert os.sched_getaffinity(first).isdisjoint(os.sched_getaffinity(second))

@@ -43,7 +43,13 @@ def frozen(cls: type[T]) -> type[T]:
     for name, default in defaults.items():
         if isinstance(default, _Factory):
             delattr(cls, name)
-    added = {"__match_args__": names, "_defaults": defaults, "__dataclass_fields__": _Fields(), **_METHODS}
+    added = {
+        "__match_args__": names,
+        "_names": frozenset(names),
+        "_defaults": defaults,
+        "__dataclass_fields__": _Fields(),
+        **_METHODS,
+    }
     for name, value in added.items():
         setattr(cls, name, value)
     return cls
@@ -73,6 +79,9 @@ def _plain(value: Any) -> Any:
 def _init(self: Any, *values: Any, **named: Any) -> None:
     cls = type(self)
     names, defaults, state = cls.__match_args__, cls._defaults, vars(self)
+    if not values and named.keys() == cls._names:  # as from a row or a document: nothing to look up
+        state.update(named)
+        return
     if len(values) > len(names):
         raise TypeError(f"{cls.__name__} has {len(names)} fields, {len(values)} values were given")
     state.update(zip(names, values, strict=False))
