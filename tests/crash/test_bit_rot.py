@@ -33,7 +33,7 @@ def test_what_verify_says_puts_it_right(hive: HiveCli, chance: random.Random) ->
         flip(chance.choice(sorted(path for path in service.store.path(digest).rglob("*") if path.is_file())), chance)
     damaged = hive("verify")
     assert damaged.code == 7, damaged
-    [advice] = [line for line in damaged.err.splitlines() if "try: hive install" in line]
+    [advice] = [line for line in damaged.err.splitlines() if "try: hive " in line]
     hive.ok(*advice.partition("try: hive ")[2].split())
     hive.ok("verify")
     assert {package.name: package.artifact for package in hive.service().packages()} == before

@@ -15,4 +15,5 @@ def train(run):
         time.sleep(run.params.pause_ms / 1000)
     run.report("total", state["total"])
     (run.out / "weights.json").write_text(json.dumps(state))
-    (run.out / "ballast").write_bytes(b"ballast " * 128 * run.params.ballast_kib)
+    if run.params.ballast_kib:
+        (run.out / "ballast").write_bytes(b"ballast " * 128 * run.params.ballast_kib)
