@@ -21,9 +21,9 @@ from hive.model import (
     Attempt,
     Build,
     Job,
-    Plan,
     QueueControl,
     Snapshot,
+    Step,
     Story,
     Try,
 )
@@ -123,15 +123,15 @@ class Builds(ABC):
         todo = [(job.work.limits.cpus, job.work.expected_s) for job in waiting]
         return reasons, _done_in_s(running, todo, machine, now)
 
-    def done_in_s(self, plan: Plan) -> float | None:
-        """Seconds until the queue would be empty, were the builds of `plan` in it; None if that cannot be told."""
+    def done_in_s(self, builds: Iterable[Step]) -> float | None:
+        """Seconds until the queue would be empty, were `builds` in it too; None if that cannot be told."""
         db = self._reading
         control, running, waiting = QueueControl(), list[Job](), list[Job]()
         if db is not None:
             control, running, waiting = queue.control(db), queue.running(db), queue.waiting(db)
         there = {job.build_key for job in (*running, *waiting)}
         todo = [(job.work.limits.cpus, job.work.expected_s) for job in waiting]
-        todo += [(step.limits.cpus, step.expected_s) for step in plan.builds if step.build.key not in there]
+        todo += [(step.limits.cpus, step.expected_s) for step in builds if step.build.key not in there]
         return _done_in_s(running, todo, self._machine_allowed(control), time.time())
 
     def jobs(self, limit: int) -> list[Job]:

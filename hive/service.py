@@ -6,19 +6,19 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hive_runner.frozen import frozen, replace
+from hive_runner.frozen import field, frozen, replace
 
 from hive import installed, queue
 from hive.builds import Builds
 from hive.config import Settings, load_settings
 from hive.db import Database
-from hive.errors import HiveError, LockError, NoCapacity, RequestError, StoreError
+from hive.errors import HiveError, NoCapacity, RequestError, StoreError
 from hive.model import (
     PRIORITIES,
     Artifact,
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hive.inference import RunOutcome
     from hive.lint import Finding
     from hive.plan import Choices, Machine
+    from hive.projects import Projects, Wish
     from hive.recovery import Rebuilt
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
@@ -69,6 +70,7 @@ class InstallRequest:
     from_scratch: bool = False
     prereleases: bool = False
     upgrade: bool = False  # what is named becomes as new as can be, built with the choices it was built with
+    locked: Mapping[str, str] = field(default_factory=dict)  # name -> the version it must have
 
 
 @frozen
@@ -289,6 +291,8 @@ class Hive(Builds):
             )
             for package in installed.packages(self.db)
         }
+        for name, version in request.locked.items():
+            held[name] = Held(version, Path("/"), held[name].depends if name in held else (), pinned=True)
         return resolve(request.names, self.index, held, request.upgrade, request.prereleases)
 
     def _choices(self, request: InstallRequest, recipe: Recipe, artifact: Artifact | None, asked: bool) -> Choices:
@@ -820,27 +824,17 @@ class Hive(Builds):
         made += [(name, image_for(shop, self.index.recipe(name).requirements, made[0][1])) for name in names]
         return made
 
-    def lock(self, path: Path) -> int:
-        """Write the lock of the built-in recipes; how many it holds. Raises RequestError."""
-        from hive.index import Index
-        from hive.lockfile import render
+    @cached_property
+    def projects(self) -> Projects:
+        """What can be done with a folder's hive.toml and hive.lock."""
+        from hive.projects import Projects
 
-        recipes = list(Index().recipes())
-        try:
-            path.write_text(render(recipes, self._image()))
-        except OSError as error:
-            raise RequestError(f"cannot write {path}", error.strerror or str(error)) from error
-        return len(recipes)
+        return Projects(self.index, self._reading, self._image())
 
-    def check_lock(self, path: Path) -> int:
-        """How many recipes the lock at `path` holds. Raises LockError naming each field that is stale."""
-        from hive.index import Index
-        from hive.lockfile import stale_fields
-
-        recipes = list(Index().recipes())
-        if stale := stale_fields(path, recipes, self._image()):
-            raise LockError(f"{path} is stale", "; ".join(stale), "hive lock")
-        return len(recipes)
+    def as_locked(self, wish: Wish, request: InstallRequest) -> InstallRequest:
+        """The request that installs a model exactly as locked. request: what else is said of it."""
+        name = f"{wish.model.name}=={wish.model.version}"
+        return replace(request, names=(name,), choices=wish.choices, locked=wish.versions)
 
     def _image(self) -> str:
         """The digest of the runner image that this machine has, "" without."""

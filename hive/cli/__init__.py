@@ -48,7 +48,8 @@ COMMANDS = {
     "restart": "runners:restart",
     "init": "system:init",
     "clean": "status:clean",
-    "lock": "system:lock",
+    "lock": "project:lock",
+    "sync": "project:sync",
     "doctor": "system:doctor",
     "config": "system:config",
 }

@@ -9,7 +9,7 @@ import click
 from hive.cli.options import complete_installed, complete_model, json_option, key_values, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hive.model import Job, Package, Plan, Step
     from hive.service import Hive, InstallRequest
@@ -76,7 +76,7 @@ def install(
         names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch, prereleases
     )  # fmt: skip
     tell = teller(quiet or as_json)
-    carry_out(hive, request, hive.plan(request, tell), no_wait, dry_run, quiet, as_json)
+    carry_out(hive, [(request, hive.plan(request, tell))], no_wait, dry_run, quiet, as_json)
 
 
 def teller(quiet: bool) -> Callable[[str], None]:
@@ -88,15 +88,14 @@ def teller(quiet: bool) -> Callable[[str], None]:
 
 def carry_out(
     hive: Hive,
-    request: InstallRequest,
-    plan: Plan,
+    plans: Sequence[tuple[InstallRequest, Plan]],
     no_wait: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
     facts: dict[str, Any] | None = None,
 ) -> None:
-    """Tell a plan, carry it out and follow its builds to the end. facts: more for the JSON document.
+    """Tell plans, carry them out and follow their builds to the end. facts: more for the JSON document.
 
     Raises the HiveError of the first build that failed, after the last one has ended.
     """
@@ -104,26 +103,29 @@ def carry_out(
     from hive.errors import HiveError
 
     tell = teller(quiet or as_json)
-    for step in plan.steps:
+    steps = list({step.recipe.name: step for _, plan in plans for step in plan.steps}.values())
+    for step in steps:
         _tell_step(step, tell)
-    if plan.builds:
-        _tell_runner(plan, tell)
-    document = {**(facts or {}), "plan": [_step_json(step) for step in plan.steps], "runner": _runner_json(plan)}
+    building = next((plan for _, plan in plans if plan.builds), None)
+    if building:
+        _tell_runner(building, tell)
+    runner = _runner_json(building) if building else None
+    document = {**(facts or {}), "plan": [_step_json(step) for step in steps], "runner": runner}
     if dry_run:
-        done_in_s = hive.done_in_s(plan)
+        done_in_s = hive.done_in_s([step for step in steps if step.action == "build"])
         if as_json:
             print_json({**document, "done_in_s": done_in_s, "dry_run": True})
-        elif plan.builds:
+        elif building:
             tell(_empty_in(hive, done_in_s))
         return
-    ticket = hive.install(request, plan)
+    jobs = list({job.id: job for request, plan in plans for job in hive.install(request, plan).jobs}.values())
     finished: list[Job] = []
-    if ticket.jobs and no_wait:
-        for job in ticket.jobs:
+    if jobs and no_wait:
+        for job in jobs:
             tell(f"{job.name}: job {job.id}, {job.state}. Follow it: hive logs -f {job.id}")
-    elif ticket.jobs:
+    elif jobs:
         failures: list[HiveError] = []
-        for job in ticket.jobs:
+        for job in jobs:
             finished.append(follow(hive, job, quiet or as_json))
             try:
                 _tell_end(hive, finished[-1], tell)
@@ -134,17 +136,17 @@ def carry_out(
         if failures:
             raise failures[0]
     if as_json:
-        names = {step.recipe.name for step in plan.steps}
+        names = {step.recipe.name for step in steps}
         print_json(
             {
                 **document,
-                "jobs": [_job_facts(job) for job in finished or ticket.jobs],
+                "jobs": [_job_facts(job) for job in finished or jobs],
                 "packages": [package_json(p) for p in hive.packages() if p.name in names],
             }
         )
     elif quiet:
-        waiting = {job.name: job.id for job in ticket.jobs} if no_wait else {}
-        for step in plan.steps:
+        waiting = {job.name: job.id for job in jobs} if no_wait else {}
+        for step in steps:
             click.echo(waiting.get(step.recipe.name, step.recipe.name))
 
 

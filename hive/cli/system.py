@@ -1,4 +1,4 @@
-"""init, doctor, config, lock."""
+"""init, doctor, config."""
 
 from __future__ import annotations
 
@@ -93,20 +93,3 @@ def config(as_json: bool) -> None:
         print_json({name: {"value": value, "origin": origin} for name, value, origin in rows})
     else:
         click.echo(table(("SETTING", "VALUE", "FROM"), rows))
-
-
-@click.command()
-@click.option("--check", is_flag=True, help="Change nothing; fail if the lock is stale.")
-@click.option("--file", "path", default="hive.lock", show_default=True, type=click.Path(dir_okay=False))
-def lock(check: bool, path: str) -> None:
-    """Write hive.lock: every recipe pinned by version and digest."""
-    from pathlib import Path
-
-    from hive.console import say
-    from hive.service import Hive
-
-    if check:
-        say(f"{path} is up to date: {Hive.open().check_lock(Path(path))} recipes")
-    else:
-        count = Hive.open().lock(Path(path))
-        say(f"locked {count} recipe{'s' * (count != 1)} in {path}")

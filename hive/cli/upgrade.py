@@ -53,7 +53,7 @@ def upgrade(
         tell("nothing to upgrade")
     facts = {"stays": [{key: getattr(stay, key) for key in ("name", "version", "newest", "why")} for stay in stays]}
     changes = Plan(steps, plan.runner, plan.why_runner, plan.isolation, plan.as_of)
-    carry_out(hive, request, changes, no_wait, dry_run, quiet, as_json, facts)
+    carry_out(hive, [(request, changes)], no_wait, dry_run, quiet, as_json, facts)
 
 
 @click.command()
