@@ -42,7 +42,7 @@ def refuse_lost(home: Home) -> None:
     try:
         if home.database.stat().st_size:
             return
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     if next(home.store.glob(f"*/{MANIFEST}"), None):
         raise DamagedDatabase(f"{home.database} is gone", "the store still holds what was installed", "hive verify")
