@@ -87,7 +87,8 @@ def glance(file: str, table: str) -> dict[str, Any]:
     if table not in text:
         return {}
     begin = text.find(f"\n[{table}]\n") + 1
-    if begin or text.startswith(f"[{table}]\n"):
+    is_plain = '"""' not in text and "'''" not in text  # else what looks like a table may be part of a text
+    if is_plain and (begin or text.startswith(f"[{table}]\n")):
         end = text.find("\n[", begin + 1)
         with contextlib.suppress(ValueError):  # not so simple after all
             found: dict[str, Any] = tomllib.loads(text[begin : end if end > 0 else len(text)])[table]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hive.errors import RequestError
 from hive.index import Index
 from hive.model import Gate, Limits, Param
-from hive.recipe import RecipeError, digest_recipe, parse_value, read_recipe, snapshot
+from hive.recipe import RecipeError, digest_recipe, mistakes, parse_value, read_recipe, snapshot
 
 SMALLEST = """
 [recipe]
@@ -276,6 +276,62 @@ def test_an_unknown_name_gets_a_guess(tmp_path: Path) -> None:
 
 def test_a_source_that_is_not_there_has_nothing(tmp_path: Path) -> None:
     assert Index((str(tmp_path / "nowhere"),)).sources[0].names() == []
+
+
+def test_several_versions_lie_in_folders_of_their_own(tmp_path: Path) -> None:
+    for version in ("1.0.0", "1.10.0", "1.9.0", "2.0.0rc1"):
+        write(tmp_path / "model" / version, SMALLEST.replace("1.0.0", version))
+    (tmp_path / "model" / "notes").mkdir()
+    index = Index((str(tmp_path),))
+    assert [release.version for release in index.releases("model")] == ["2.0.0rc1", "1.10.0", "1.9.0", "1.0.0"]
+    assert index.recipe("model").version == "1.10.0", "a pre-release only if asked for"
+    assert index.recipe("model", "1.9.0").path == tmp_path / "model" / "1.9.0"
+    with pytest.raises(RequestError, match=r"no source has model 3\.0"):
+        index.recipe("model", "3.0")
+
+
+def test_what_nobody_asks_for_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path / "model" / "1.0.0", SMALLEST)
+    write(tmp_path / "model" / "2.0.0", "[recipe")
+    write(tmp_path / "other", "[recipe")
+    index = Index((str(tmp_path),))
+    assert [release.version for release in index.releases("model")] == ["2.0.0", "1.0.0"]
+    assert index.recipe("model", "1.0.0").version == "1.0.0"
+    with pytest.raises(RecipeError):
+        index.recipe("model")
+
+
+def test_a_folder_and_its_recipe_have_one_version(tmp_path: Path) -> None:
+    write(tmp_path / "model" / "1.1.0", SMALLEST)
+    with pytest.raises(RecipeError, match=r"says it is version 1\.0\.0"):
+        Index((str(tmp_path),)).recipe("model")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[depends]\npackages = ["base>=1"]\n',
+        '[depends]  # more\npackages = [\n  "base>=1",  # why\n]\n[limits]\ncpus = 1\n',
+        '[ depends ]\npackages = ["base>=1"]',
+        '["depends"]\r\npackages = ["base>=1"]\r\n',
+        'depends = { packages = ["base>=1"] }\n',
+        'depends.packages = ["base>=1"]\n',
+        '[data.user]\nhelp = """\n[depends]\npackages = ["wrong>=9"]\n"""\n[depends]\npackages = ["base>=1"]\n',
+    ],
+)
+def test_a_glance_sees_what_a_reader_sees(tmp_path: Path, text: str) -> None:
+    top = text.startswith("depends")
+    folder = write(tmp_path / "model", text + SMALLEST if top else SMALLEST + text)
+    index = Index((str(tmp_path),))
+    [release] = index.releases("model")
+    assert index.depends(release) == read_recipe(folder, "test").depends == ("base>=1",)
+
+
+@pytest.mark.parametrize("case", sorted(set(MALFORMED) - {"empty", "no-toml"}))
+def test_every_mistake_has_a_line(tmp_path: Path, case: str) -> None:
+    folder = write(tmp_path / "model", MALFORMED[case])
+    found = mistakes(folder)
+    assert found and all(1 <= line <= MALFORMED[case].count("\n") + 1 and message for line, message in found)
 
 
 # Digest and snapshot

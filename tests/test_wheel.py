@@ -121,6 +121,11 @@ def test_installed_hive_installs_and_runs_a_model(user: InstalledCli) -> None:
     assert json.loads(user.ok("list", "--json").out)[0]["name"] == "trivial"
 
 
+def test_installed_hive_makes_a_recipe_to_start_from(user: InstalledCli) -> None:
+    user.ok("new", "mine")
+    assert user.ok("recipe", "check", "--no-build", "mine").out == ""
+
+
 def test_second_name_of_the_program(user: InstalledCli, installed: Path) -> None:
     told = subprocess.run(
         [installed / "bin" / "hive-control", "--version"],
