@@ -16,6 +16,7 @@ SMALL = {
     "makespan.py": (),
     "threads.py": (),
     "supervisor_idle.py": ("--seconds", "20"),
+    "bundle.py": ("--rounds", "3", "--mib", "256"),
     "training_overhead.py": ("--rounds", "2", "--steps", "4000"),
     "resolve.py": ("--rounds", "5"),
 }

@@ -55,7 +55,7 @@ class Leftover:
             "half removed": "the command was killed",
             "run": "the command was killed",
             "snapshot stage": "the command was killed",
-            "staging": "the supervisor was killed",
+            "staging": "the supervisor or an import was killed",
             "damaged": "replaced by a whole one",
             "log": "of a supervisor that has left",
         }[self.kind]
@@ -99,7 +99,7 @@ def survey(home: Home, jobs: Callable[[int], Job | None], builds: Callable[[str]
             yield _leftover("snapshot stage", folder)
     for folder in _entries(home.staging):
         if UNIQUE.fullmatch(folder.name):
-            yield _leftover("staging", folder, supervised)
+            yield _leftover("staging", folder, supervised or locks.is_held(folder))
         elif folder.name.startswith("damaged-"):
             yield _leftover("damaged", folder)
     if home.supervisor_log.is_file() and home.supervisor_log.stat().st_size:

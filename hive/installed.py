@@ -105,8 +105,14 @@ def record_artifact(db: Database, made: Artifact) -> None:
 
 def install(db: Database, name: str, version: str, digest: str, automatic: bool) -> int:
     """Make a generation in which `name` is this artifact, inside the caller's transaction; its number."""
-    generation = _begin(db, f"install {name} {version}")
-    _put(db, generation, name, version, digest, automatic)
+    return put(db, f"install {name} {version}", [(name, version, digest, automatic)])
+
+
+def put(db: Database, reason: str, chosen: Iterable[tuple[str, str, str, bool]]) -> int:
+    """Make one generation with all these in it, inside the caller's transaction: (name, version, digest, automatic)."""
+    generation = _begin(db, reason)
+    for each in chosen:
+        _put(db, generation, *each)
     return generation
 
 

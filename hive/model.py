@@ -15,8 +15,8 @@ PRIORITIES = {"high": 0, "medium": 1, "low": 2}
 
 
 def canonical_json(value: Any) -> str:
-    """The one spelling of a JSON value: sorted keys, no spaces. Digests are taken over it."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """The one spelling of a JSON value: sorted keys, no spaces, no NaN (ValueError). Digests are taken over it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_of(value: Any) -> str:
@@ -144,6 +144,7 @@ class Build:
         return cls(**document, data=data)
 
 
+UNKNOWN = "unknown"  # in place of the isolation of a build that no job here made
 ASPECTS = ("files", "network", "home", "processes", "memory", "cpu")
 
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hive_runner.contract import RunResult
+from hive_runner.contract import Metric, RunResult
 from hive_runner.frozen import asdict
 
-from hive import gates, installed, queue
+from hive import bom, gates, installed, manifest, provenance, queue
+from hive.bom import BOM
+from hive.card import CARD, render
 from hive.db import Database
-from hive.model import Artifact, Build, Failure, Job
+from hive.manifest import METRICS
+from hive.model import Artifact, Failure, Job, canonical_json
 from hive.paths import Home
+from hive.provenance import PROVENANCE
+from hive.recipe import read_recipe
 from hive.runners.base import Ending, open_plain
 from hive.states import Event
-from hive.store import Store
+from hive.store import BadOutput, Document, Store
+
+MAX_CARD_BYTES = 1 << 20
 
 
 def verdict(folder: Path, ending: Ending | None) -> tuple[RunResult | None, Failure | None]:
@@ -85,18 +93,25 @@ def refused(job: Job, metrics: list[dict[str, Any]]) -> Failure | None:
     )
 
 
-def manifest_facts(build: Build, pins: tuple[str, ...], real: bool) -> dict[str, Any]:
-    """What an artifact says of itself. Nothing of the machine or the clock: equal builds, equal bytes."""
-    made_from = asdict(build)
-    made_from["data"] = {name: source.digest for name, source in build.data.items()}
+def documents(job: Job, metrics: Sequence[Metric], card: str) -> dict[str, Document]:
+    """What hive itself adds to what a run has left: path -> its content, given the entries of the other files."""
+    build, pins = job.build, job.work.pins
+    recipe = read_recipe(Path(job.work.recipe_path), "snapshot")
     return {
-        "name": build.name,
-        "version": build.version,
-        "build_key": build.key,
-        "build": made_from,
-        "pins": list(pins),
-        "real": real,
+        METRICS: lambda files: canonical_json([asdict(metric) for metric in metrics]).encode(),
+        CARD: lambda files: render(card, recipe, job.work.real, metrics).encode(),
+        PROVENANCE: lambda files: canonical_json(provenance.statement(build, pins, job.work.image, files)).encode(),
+        BOM: lambda files: canonical_json(bom.document(build, recipe, pins, metrics, files)).encode(),
     }
+
+
+def _card(folder: Path) -> str:
+    """The card that a run has left, "" without one."""
+    try:
+        with open_plain(folder / CARD) as file:
+            return file.read(MAX_CARD_BYTES).decode()
+    except (OSError, ValueError):
+        return ""
 
 
 def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult, ending: Ending | None) -> Job | None:
@@ -112,9 +127,13 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
     if failure := refused(job, metrics):
         return queue.apply(db, job, Event.FAIL, failure=failure, charge=True, **usage)
     folder = home.attempt(job.id, job.attempt)
-    facts = manifest_facts(job.build, job.work.pins, job.work.real)
+    facts = manifest.facts(job.build, job.work.pins, job.work.real)
     parts = {"": folder / "out", "recipe": Path(job.work.recipe_path)}
-    stored = store.add(parts, facts)
+    own = documents(job, result.metrics, _card(folder / "out"))
+    try:
+        stored = store.add(parts, facts, own)
+    except ValueError as error:  # NaN, or half a character
+        raise BadOutput("the run reported figures that cannot be written down", str(error)) from error
     if job.work.check:  # to be compared, not installed: `hive gc` takes it if it is another
         return queue.apply(db, job, Event.SUCCEED, artifact=stored.digest, **usage)
     attempts = queue.attempts(db, job.id)

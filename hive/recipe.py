@@ -304,12 +304,17 @@ def digest_recipe(folder: Path) -> str:
     return "sha256:" + total.hexdigest()
 
 
+def snapshot_files(folder: Path) -> list[Path]:
+    """The files of a recipe that an artifact keeps: what can change the weights, recipe.toml and the card."""
+    return [*weight_files(folder), folder / "recipe.toml", *sorted(folder.glob("*.md"))]
+
+
 def snapshot(recipe: Recipe, folder: Path) -> Path:
     """A copy of the recipe as it is now, below `folder`, which later edits of the recipe do not reach.
 
     Named by its content, the card included. Raises RequestError when it cannot be written.
     """
-    files = [*weight_files(recipe.path), recipe.path / "recipe.toml", *sorted(recipe.path.glob("*.md"))]
+    files = snapshot_files(recipe.path)
     contents = {path.relative_to(recipe.path).as_posix(): path.read_bytes() for path in files}
     name = digest_of({place: hashlib.sha256(content).hexdigest() for place, content in contents.items()})
     target = folder / name.removeprefix("sha256:")[:32]

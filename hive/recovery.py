@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hive_runner.frozen import frozen
+from hive_runner.frozen import frozen, replace
 
-from hive import installed
+from hive import installed, manifest
 from hive.db import Database, locked
 from hive.errors import DamagedDatabase, RequestError, StoreError
 from hive.launch import take_supervisor_lock
-from hive.model import Artifact, Build, DataSource, Package
+from hive.model import Artifact, Package
 from hive.paths import Home
 from hive.recipe import read_recipe
 from hive.store import MANIFEST, Store, fsync
@@ -91,9 +90,7 @@ def _no_supervisor(home: Home) -> Iterator[None]:
 
 
 def _replace(home: Home, store: Store) -> Rebuilt:
-    folder = home.staging / os.urandom(16).hex()  # like all that is swept if this is interrupted
-    folder.mkdir(parents=True)
-    try:
+    with store.stage() as folder:  # swept if this is interrupted
         fresh = Database(folder / home.database.name)
         _fill(fresh, store, _last_job(home))
         packages = installed.packages(fresh)
@@ -101,8 +98,6 @@ def _replace(home: Home, store: Store) -> Rebuilt:
         kept = _put_aside(home)
         os.rename(fresh.path, home.database)
         fsync(home.root)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return Rebuilt(tuple(packages), kept)
 
 
@@ -124,21 +119,12 @@ def _artifact(store: Store, digest: str) -> Artifact | None:
     if facts is None:
         return None
     folder = store.path(digest)
-    return Artifact(
-        digest=digest,
-        name=facts["name"],
-        version=facts["version"],
-        build_key=facts["build_key"],
-        size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-        created_at=(folder / MANIFEST).stat().st_mtime,
-        real=facts["real"],
-        build=_build(facts["build"]),
-        metrics=_metrics(folder),
-        pins=tuple(facts["pins"]),
-        isolation="unknown",
-        wall_s=0.0,
-        depends=_depends(folder),
-    )
+    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    for metrics in (_metrics(folder), []):  # without figures, if these are damaged
+        with suppress(ValueError):
+            made = manifest.artifact(digest, size_bytes, facts, metrics, (folder / MANIFEST).stat().st_mtime)
+            return replace(made, depends=_depends(folder))
+    return None
 
 
 def _depends(folder: Path) -> tuple[str, ...]:
@@ -149,14 +135,9 @@ def _depends(folder: Path) -> tuple[str, ...]:
         return ()
 
 
-def _build(facts: dict[str, Any]) -> Build:
-    data = {name: DataSource("", digest) for name, digest in facts.pop("data").items()}
-    return Build(**facts, data=data)
-
-
-def _metrics(folder: Path) -> list[dict[str, Any]]:
+def _metrics(folder: Path) -> list[Any]:
     try:
-        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics = json.loads((folder / manifest.METRICS).read_text())
     except (OSError, ValueError):
         return []
     return metrics if isinstance(metrics, list) else []

@@ -21,6 +21,7 @@ from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RequestError, StoreError
 from hive.model import (
     PRIORITIES,
+    UNKNOWN,
     Artifact,
     Backend,
     Build,
@@ -35,6 +36,7 @@ from hive.paths import Home, default_home
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
+    from hive.bundle import Arrival
     from hive.cleaning import Leftover
     from hive.compare import Difference
     from hive.doctor import Check
@@ -116,6 +118,15 @@ class Details:
     inactive: tuple[Package, ...] = ()  # other versions that the store has
 
 
+@frozen
+class Export:
+    """A bundle that was written."""
+
+    path: Path
+    size_bytes: int
+    artifacts: tuple[Artifact, ...]  # what is needed first, first
+
+
 class Hive(Builds):
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
@@ -145,6 +156,7 @@ class Hive(Builds):
         """The database for changes: made on first use. Raises DamagedDatabase, as all that asks it may: see `mend`."""
         self.home.create()
         self._refuse_lost()
+        self.__dict__.pop("_reading", None)  # it may have found none
         return Database(self.home.database)
 
     @cached_property
@@ -215,6 +227,32 @@ class Hive(Builds):
             recipe = read_recipe(folder / "recipe", "installed") if wanted and folder else None
         others = tuple(each for each in installed.inactive(db, name)) if db else ()
         return Details(recipe, package, artifact, folder, tuple(r.version for r in releases), others)
+
+    def card(self, name: str) -> str:
+        """The model card of what is installed, else of the recipe, without front matter. Raises RequestError."""
+        from hive.card import CARD, text_of
+
+        details = self.details(name)
+        folder = details.folder or (details.recipe.path if details.recipe else None)
+        try:
+            return text_of((folder / CARD).read_text()) if folder else ""
+        except (OSError, ValueError) as error:
+            raise RequestError(f"{name} has no model card", str(error)) from error
+
+    def document(self, name: str, kind: str) -> Any:
+        """What an installed model says of itself. kind: "provenance" or "bom". Raises RequestError."""
+        import json
+
+        from hive.bom import BOM
+        from hive.provenance import PROVENANCE
+
+        if self._reading is None:
+            raise RequestError(f"{name} is not installed", "nothing is", f"hive install {name}")
+        folder = self.store.path(installed.get(self._reading, name).artifact)
+        try:
+            return json.loads((folder / {"provenance": PROVENANCE, "bom": BOM}[kind]).read_text())
+        except (OSError, ValueError) as error:
+            raise RequestError(f"{name} has no {kind} that can be read", str(error), f"hive verify {name}") from error
 
     def known_names(self) -> list[str]:
         return self.index.names()
@@ -544,6 +582,35 @@ class Hive(Builds):
 
         return Upkeep(self.home, self.db, self.store)
 
+    # -- packages: moving
+
+    def export(self, name: str, target: str | None, on_progress: Callable[[int, int], None]) -> Export:
+        """Write NAME or NAME@VERSION with all that it was built on to a bundle. Raises RequestError, DamageFound,
+        NoCapacity.
+        """
+        from hive.bundle import with_dependencies, write
+
+        db = self._reading
+        if db is None:
+            raise RequestError(f"{name} is not installed", "nothing is", f"hive install {name}")
+        artifact = installed.artifact(db, installed.choose(db, name).artifact)
+        path = Path(target or f"{artifact.name}-{artifact.version}.tar").expanduser().absolute()
+        if path.is_dir():
+            path /= f"{artifact.name}-{artifact.version}.tar"
+        artifacts = with_dependencies(db, self.store, artifact)
+        return Export(path, write(self.store, artifacts, path, on_progress), tuple(artifacts))
+
+    def import_bundle(self, path: Path, dry_run: bool, on_progress: Callable[[int, int], None]) -> list[Arrival]:
+        """Install the models of a bundle; with dry_run, only prove it and say what would be installed.
+
+        Raises BadBundle, DamagedBundle, GateRefused, NoCapacity, StoreError; then nothing has changed.
+        """
+        from hive.bundle import inspect, receive
+
+        if dry_run:
+            return inspect(self._reading, self.store, path, on_progress)
+        return receive(self.db, self.store, path, on_progress, self._machine().free_disk_bytes)
+
     # -- packages: using
 
     def run(
@@ -600,9 +667,15 @@ class Hive(Builds):
     def _is_builtin(self, artifact: Artifact) -> bool:
         """Whether a model's code is that of a built-in recipe of today."""
         from hive.index import Index
+        from hive.recipe import read_recipe
 
         with suppress(HiveError):
-            return Index().recipe(artifact.name, artifact.version).digest == artifact.build.recipe_digest
+            ours = Index().recipe(artifact.name, artifact.version)
+            if artifact.isolation == UNKNOWN:  # its digest says nothing of what it asks pip for
+                theirs = read_recipe(self.store.path(artifact.digest) / "recipe", "installed")
+                if theirs.requirements != ours.requirements:
+                    return False
+            return ours.digest == artifact.build.recipe_digest
         return False
 
     def load(self, name: str, threads: int, device: str) -> Any:

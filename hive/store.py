@@ -7,19 +7,22 @@ written. Hashed while copied, made durable, renamed into place; only then may th
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hive_runner.frozen import frozen
 
+from hive import locks
 from hive.errors import HiveError, NoCapacity, RequestError
 from hive.model import canonical_json
 
@@ -27,6 +30,8 @@ DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 1 << 20
 MAX_ENTRIES = 10_000
+
+Document = Callable[[list[dict[str, Any]]], bytes]
 
 
 class BadOutput(HiveError):
@@ -58,34 +63,67 @@ class Store:
             raise RequestError(f"{digest!r} is not an artifact digest")
         return self.folder / digest.removeprefix("sha256:")
 
-    def add(self, sources: dict[str, Path], facts: dict[str, Any]) -> Stored:
+    def add(
+        self, sources: dict[str, Path], facts: dict[str, Any], documents: Mapping[str, Document] | None = None
+    ) -> Stored:
         """Copy folders in as one artifact. sources: prefix in the artifact ("" for its top) -> folder.
 
-        `facts` go into the manifest and so into the digest. Raises BadOutput for anything but plain files and
-        folders, NoCapacity when the disk is full.
+        `facts` go into the manifest and so into the digest. documents: what hive itself writes, in place of what a
+        source holds there: path -> its content, given the entries of the files that were copied. Raises BadOutput for
+        anything but plain files and folders, NoCapacity when the disk is full.
         """
-        stage = self.staging / os.urandom(16).hex()
-        try:
-            stage.mkdir(parents=True)
+        own = documents or {}
+        with self.stage() as stage:
             files: list[dict[str, Any]] = []
             for prefix, source in sources.items():
                 reserved = {MANIFEST, *sources} if not prefix else set()
-                self._copy_folder(source, stage, prefix, files, reserved)
+                self._copy_folder(source, stage, prefix, files, reserved, own.keys())
+            files.sort(key=lambda entry: entry["path"])
+            files += [{"path": path, **_write(stage / path, write(files))} for path, write in own.items()]
             manifest = manifest_of(facts, files)
             digest = "sha256:" + hashlib.sha256(manifest).hexdigest()
-            with open(stage / MANIFEST, "wb") as file:
-                file.write(manifest)
-                _seal(file)
+            _write(stage / MANIFEST, manifest)
             size_bytes = len(manifest) + sum(entry["size_bytes"] for entry in files)
-            self._place(stage, digest)
-            return Stored(digest, size_bytes)
+            self.keep(stage, digest)
+        return Stored(digest, size_bytes)
+
+    @contextmanager
+    def stage(self) -> Iterator[Path]:
+        """A new folder to put an artifact together in. It is locked, so that nobody sweeps it, and gone at the end,
+        whatever happens. Raises NoCapacity when the disk is full.
+        """
+        stage = self.staging / os.urandom(16).hex()
+        held: int | None = None
+        try:
+            self.staging.mkdir(parents=True, exist_ok=True)
+            with _locked(self.staging, fcntl.LOCK_SH):  # not swept before it is locked itself
+                stage.mkdir()
+                held = os.open(stage, os.O_RDONLY | os.O_CLOEXEC)
+                fcntl.flock(held, fcntl.LOCK_EX)
+            yield stage
         except OSError as error:
             _refuse_full_disk(error)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # the same artifact, stored meanwhile by another
-                return Stored(digest, size_bytes)
             raise
         finally:
             shutil.rmtree(stage, ignore_errors=True)
+            if held is not None:
+                os.close(held)
+
+    def keep(self, stage: Path, digest: str) -> None:
+        """Move what was staged to its place under `digest`, durably, unless it is there and whole."""
+        target = self.path(digest)
+        if target.exists() and self.verify(digest):
+            self.quarantine(digest)
+        if target.exists():
+            return
+        _make_durable(stage)
+        try:
+            os.rename(stage, target)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # the same artifact, stored meanwhile by another
+                return
+            raise
+        fsync(self.folder)
 
     def put(self, digest: str, manifest: bytes, files: dict[str, Path]) -> None:
         """Copy files in as the artifact that `manifest` describes, in the place of one that is damaged.
@@ -93,35 +131,23 @@ class Store:
         files: place in the artifact -> where it is copied from. Raises BadOutput for a file that is not as the manifest
         says, NoCapacity when the disk is full.
         """
-        stage = self.staging / os.urandom(16).hex()
-        try:
-            stage.mkdir(parents=True)
+        with self.stage() as stage:
             for entry in json.loads(manifest)["files"]:
                 target = stage / entry["path"]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if _copy_file(files[entry["path"]], target, entry["path"])["sha256"] != entry["sha256"]:
                     raise BadOutput(f"{entry['path']} changed while it was copied")
-            with open(stage / MANIFEST, "wb") as file:
-                file.write(manifest)
-                _seal(file)
-            self._place(stage, digest)
-        except OSError as error:
-            _refuse_full_disk(error)
-            raise
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-
-    def _place(self, stage: Path, digest: str) -> None:
-        """A complete stage becomes the artifact, durably; a damaged one of the same digest makes way."""
-        if self.path(digest).exists() and self.verify(digest):
-            self.quarantine(digest)
-        if not self.path(digest).exists():
-            _make_durable(stage)
-            os.rename(stage, self.path(digest))
-            fsync(self.folder)
+            _write(stage / MANIFEST, manifest)
+            self.keep(stage, digest)
 
     def _copy_folder(
-        self, source: Path, stage: Path, prefix: str, files: list[dict[str, Any]], reserved: set[str]
+        self,
+        source: Path,
+        stage: Path,
+        prefix: str,
+        files: list[dict[str, Any]],
+        reserved: set[str],
+        replaced: Set[str],
     ) -> None:
         if source.is_symlink() or not source.is_dir():  # a hostile run may link its output folder to another
             raise BadOutput(f"{source.name} is not a folder", "an artifact holds only plain files and folders")
@@ -134,6 +160,8 @@ class Store:
                 entries += 1
                 if entries > MAX_ENTRIES:
                     raise BadOutput("the result has too many files", f"more than {MAX_ENTRIES}")
+                if relative in replaced:
+                    continue
                 if relative in reserved:
                     raise BadOutput(f"the result holds {relative}", "hive itself writes that part of an artifact")
                 if entry.is_dir(follow_symlinks=False):
@@ -204,10 +232,21 @@ class Store:
             os.rename(folder, target)
 
     def sweep(self) -> None:
-        """Remove what interrupted copies left in staging. Only for the holder of the supervisor lock."""
-        for entry in os.scandir(self.staging):
-            if re.fullmatch(r"[a-f0-9]{32}", entry.name):
-                shutil.rmtree(entry.path, ignore_errors=True)
+        """Remove what interrupted copies left in staging. What somebody holds is still being copied."""
+        with _locked(self.staging, fcntl.LOCK_EX):
+            for entry in os.scandir(self.staging):
+                if re.fullmatch(r"[a-f0-9]{32}", entry.name) and not locks.is_held(Path(entry.path)):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def manifest_of(facts: dict[str, Any], files: list[dict[str, Any]]) -> bytes:
@@ -219,7 +258,9 @@ def manifest_of(facts: dict[str, Any], files: list[dict[str, Any]]) -> bytes:
 def _refuse_full_disk(error: OSError) -> None:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise NoCapacity(
-            "the disk is full: the artifact was not stored", str(error), "make room, then: hive queue retry"
+            "the disk is full: the artifact was not stored",
+            str(error),
+            "make room, then try again (a build: hive queue retry)",
         ) from error
 
 
@@ -254,8 +295,15 @@ def _copy_file(source: Path, target: Path, name: str) -> dict[str, Any]:
         raise
     with reader, open(target, "wb") as writer:
         digest, size_bytes = _copy_and_hash(reader, writer)
-        _seal(writer)
+        seal(writer)
     return {"sha256": digest, "size_bytes": size_bytes}
+
+
+def _write(target: Path, content: bytes) -> dict[str, Any]:
+    with open(target, "wb") as file:
+        file.write(content)
+        seal(file)
+    return {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
 
 
 def _copy_and_hash(reader: BinaryIO, writer: BinaryIO) -> tuple[str, int]:
@@ -267,7 +315,7 @@ def _copy_and_hash(reader: BinaryIO, writer: BinaryIO) -> tuple[str, int]:
     return total.hexdigest(), size_bytes
 
 
-def _seal(file: BinaryIO) -> None:
+def seal(file: BinaryIO) -> None:
     """It is complete: take write permission from it, and have the kernel begin to write it to the disk."""
     file.flush()
     os.fchmod(file.fileno(), 0o444)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hive_runner.frozen import frozen
 
-from hive import garbage, generations, installed
+from hive import garbage, generations, installed, manifest
 from hive.cleaning import disk_bytes, remove
 from hive.db import Database
 from hive.errors import StoreError
@@ -17,7 +17,6 @@ from hive.garbage import Garbage
 from hive.mending import mend
 from hive.model import Artifact, Generation, Package
 from hive.paths import Home
-from hive.publish import manifest_facts
 from hive.store import Damage, Store
 
 
@@ -141,7 +140,7 @@ class Upkeep:
             damage = self.store.verify(package.artifact)
             if damage:
                 artifact = installed.artifact(self.db, package.artifact)
-                facts = manifest_facts(artifact.build, artifact.pins, artifact.real)
+                facts = manifest.facts(artifact.build, artifact.pins, artifact.real)
                 lacking = mend(self.store, artifact.digest, facts, self._copies(artifact))
                 yield Repaired(package, tuple(damage), tuple(lacking))
 

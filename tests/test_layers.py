@@ -19,6 +19,7 @@ ROWS = (
     "db",
     "recipe lint skeleton index lockfile project environments",
     "resolve gates plan pinning determinism",
+    "manifest card provenance bom modelpack tarball",
     "queue store installed generations garbage mending sources compare",
     "runners.identity runners.base runners.attempt runners.runlog runners.bounds",
     "runners.isolation.kernel runners.isolation.tree runners.isolation.reaper",
@@ -29,11 +30,11 @@ ROWS = (
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
     "usage snapshot cleaning recovery",
-    "rebuild inference doctor trial upkeep projects builds",
+    "rebuild inference doctor trial upkeep projects builds bundle",
     "service",
     "console monitor",
     "cli.options cli.completion cli.runners cli.queue cli.packages cli.upkeep cli.upgrade cli.source cli.recipe",
-    "cli.project cli.run cli.system cli.status cli",
+    "cli.bundle cli.project cli.run cli.system cli.status cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 

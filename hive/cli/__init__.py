@@ -35,6 +35,8 @@ COMMANDS = {
     "source": "source:source",
     "new": "recipe:new",
     "recipe": "recipe:recipe",
+    "export": "bundle:export",
+    "import": "bundle:import_",
     "status": "status:status",
     "monitor": "status:monitor",
     "queue": "queue:queue",

@@ -386,23 +386,27 @@ def search(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("name", shell_complete=complete_model)
 @click.option("--card", is_flag=True, help="Print the model card.")
+@click.option("--provenance", is_flag=True, help="Print how it was built: an in-toto statement with SLSA provenance.")
+@click.option("--bom", is_flag=True, help="Print what it consists of: a CycloneDX bill of materials.")
 @json_option
-def info(name: str, card: bool, as_json: bool) -> None:
+def info(name: str, card: bool, provenance: bool, bom: bool, as_json: bool) -> None:
     """Show everything about a model, or one version of it (NAME@1.1): figures, what it was built from."""
     from dataclasses import asdict
 
-    from hive.errors import RequestError
     from hive.service import Hive
 
-    details = Hive.open().details(name)
-    recipe, package, artifact = details.recipe, details.package, details.artifact
+    if card + provenance + bom > 1:
+        raise click.UsageError("--card, --provenance and --bom are asked for one at a time")
+    hive = Hive.open()
+    if provenance or bom:
+        print_json(hive.document(name, "provenance" if provenance else "bom"))
+        return
     if card:
-        folder = details.folder or (recipe.path if recipe else None)
-        path = folder / "README.md" if folder else None
-        if path is None or not path.is_file():
-            raise RequestError(f"{name} has no model card")
-        click.echo(path.read_text())
-    elif as_json:
+        click.echo(hive.card(name))
+        return
+    details = hive.details(name)
+    recipe, package, artifact = details.recipe, details.package, details.artifact
+    if as_json:
         facts: dict[str, Any] = {"name": name.partition("@")[0], "recipe": None, "installed": None}
         facts["versions"] = list(details.versions)
         facts["inactive"] = [package_json(each) for each in details.inactive]
@@ -420,9 +424,10 @@ def info(name: str, card: bool, as_json: bool) -> None:
 
 def _print_info(name: str, details: Any) -> None:
     from hive.console import ago, duration, isolation_table, metrics_table, short, size
-    from hive.model import Isolation
+    from hive.model import UNKNOWN, Isolation
 
     recipe, package, artifact = details.recipe, details.package, details.artifact
+    is_ours = artifact is not None and artifact.isolation != UNKNOWN
     rows: list[tuple[str, str]] = [("name", name.partition("@")[0])]
     if recipe:
         rows += [
@@ -458,12 +463,12 @@ def _print_info(name: str, details: Any) -> None:
             ("params", ", ".join(f"{key}={value}" for key, value in build.params.items()) or "none"),
             ("data", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "made by the recipe"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
-            ("built in", duration(artifact.wall_s)),
+            ("built in", duration(artifact.wall_s) if is_ours else "unknown: it was imported, or the database lost"),
         ]  # fmt: skip
     width = max(len(label) for label, _ in rows)
     for label, value in rows:
         click.echo(f"{label.ljust(width)}  {value}")
-    if artifact:
+    if artifact and is_ours:
         click.echo()
         backend, _, level = artifact.isolation.partition(": ")
         click.echo(isolation_table([(backend, Isolation.parse(level))]))

@@ -82,7 +82,7 @@ INSERT INTO queue_control (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value;
 
 -- name: build_times
--- How long the newest builds of a model in this profile took, with these parameters first.
+-- How long the newest builds here of a model in this profile took, with these parameters first.
 SELECT wall_s FROM artifacts
 WHERE name = :name AND json_extract(build, '$.profile') = :profile AND wall_s > 0
 ORDER BY json_extract(build, '$.params') = json(:params) DESC, created_at DESC LIMIT 3;

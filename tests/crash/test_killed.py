@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from bundles import Forged, Model
 from crashing import (
     SLOW,
     check_whole,
@@ -134,6 +136,30 @@ def test_command_line_that_removes(hive: HiveCli, point: str) -> None:
     assert len(hive.service().packages()) == (1 if "_begin" in point else 0)
     hive.ok("install", "counter")
     check_whole(hive)
+
+
+IMPORT = [
+    ("hive.store:Store.sweep:before", 0),
+    ("hive.bundle:_copy:after", 0),
+    ("hive.bundle:_check_recipe:after", 0),
+    ("hive.store:_make_durable:after", 0),
+    ("hive.store:Store.keep:after", 0),
+    ("hive.installed:record_artifact:after", 0),
+    ("hive.installed:put:after", 0),
+    ("hive.bundle:record:after", 1),
+]
+
+
+@pytest.mark.parametrize(("point", "packages"), IMPORT)
+def test_command_line_that_imports(hive: HiveCli, tmp_path: Path, point: str, packages: int) -> None:
+    bundle = Forged().write(tmp_path / "bundle.tar")
+    hive.ok("list")
+    assert dying(hive, point, "hive", "import", str(bundle)) == -signal.SIGKILL
+    assert len(hive.service().packages()) == packages
+    hive.ok("import", str(bundle))
+    assert [package.artifact for package in hive.service().packages()] == [Model().digest]
+    assert list(hive.paths.staging.iterdir()) == []
+    check_whole(hive, jobs=0)
 
 
 def test_the_build_goes_on_without_the_command_line(hive: HiveCli) -> None:

@@ -28,6 +28,9 @@ CONTRACT_VERSION = 1
 
 ACTIONS = ("train", "predict", "sample")
 
+# Formats that run code when they are opened: never in an artifact. Weights are safetensors.
+PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
+
 # How a run can fail. The queue decides by kind whether another attempt makes sense.
 FAILURE_KINDS = (
     "recipe_error",  # the recipe raised

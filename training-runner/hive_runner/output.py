@@ -6,10 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from hive_runner.contract import PICKLED
 from hive_runner.errors import RunnerError
-
-# Formats that run code when they are opened. Weights are safetensors.
-PICKLED = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")
 
 
 class OutputError(RunnerError):
