@@ -78,7 +78,7 @@ def meddled(hive: HiveCli, strace: str, calls: str, fault: str, number: int, see
     assert "Traceback" not in said, point
     first = hive("install", *arguments)  # it may join a run that met the fault too
     if first.code != 0:
-        assert "error: counter was not installed" in first.err, f"{first}\n{point}"
+        assert "error: counter 1.0.0 was not installed" in first.err, f"{first}\n{point}"
         again = hive("install", *arguments)
         assert again.code == 0, f"{again}\n{point}"
     check(hive, point)

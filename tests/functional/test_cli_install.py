@@ -243,7 +243,7 @@ def test_failed_build_ends_with_its_own_exit_code_and_installs_nothing(
 ) -> None:
     failed = hive("install", name, *options)
     assert failed.code == code, failed
-    assert f"error: {name} was not installed: {why}" in failed.err
+    assert f"error: {name} 1.0.0 was not installed: {why}" in failed.err
     assert failed.out == ""
     assert hive.service().packages() == []
     assert hive.job().attempt == 1, "a failure of the build itself is not tried again"
@@ -308,6 +308,6 @@ def test_edit_of_the_recipe_during_the_build_does_not_reach_it(hive: HiveCli, tm
 def test_a_failure_does_not_leave_the_others_unwatched(hive: HiveCli) -> None:
     result = hive("install", "raises", "trivial")
     assert result.code == 3, result
-    assert "raises was not installed" in result.err
+    assert "raises 1.0.0 was not installed" in result.err
     assert "installed trivial" in result.err
     assert "trivial" in hive.ok("list", "-q").out
