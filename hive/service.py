@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hive_runner.frozen import field, frozen, replace
 
 from hive import installed, queue
-from hive.builds import Builds
+from hive.authoring import Authoring, Say, silent
 from hive.config import Settings, load_settings
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RequestError, StoreError
@@ -42,22 +42,15 @@ if TYPE_CHECKING:
     from hive.doctor import Check
     from hive.index import Hit, Index, Release, Source
     from hive.inference import RunOutcome
-    from hive.lint import Finding
     from hive.plan import Choices, Machine
     from hive.projects import Projects, Wish
     from hive.recovery import Rebuilt
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
-    from hive.sources import Move, SourceRecord
     from hive.store import Damage, Store
     from hive.upkeep import Repaired, Upkeep
 
-Say = Callable[[str], None]
 SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
-
-
-def _silent(text: str) -> None:
-    return None
 
 
 @frozen
@@ -127,7 +120,7 @@ class Export:
     artifacts: tuple[Artifact, ...]  # what is needed first, first
 
 
-class Hive(Builds):
+class Hive(Authoring):
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
@@ -259,7 +252,7 @@ class Hive(Builds):
 
     # -- packages: changing
 
-    def plan(self, request: InstallRequest, say: Say = _silent) -> Plan:
+    def plan(self, request: InstallRequest, say: Say = silent) -> Plan:
         """Resolve and pin. May make a runner environment, which `say` hears of. Raises RequestError, NoCapacity."""
         from hive.plan import keeps, make_build, step_of
         from hive.versions import split_request
@@ -356,7 +349,7 @@ class Hive(Builds):
                  if split_request(text)[0] == release.name]  # fmt: skip
         return f"because {', '.join(needs)}"
 
-    def plan_upgrade(self, request: InstallRequest, say: Say = _silent) -> tuple[Plan, list[Stay]]:
+    def plan_upgrade(self, request: InstallRequest, say: Say = silent) -> tuple[Plan, list[Stay]]:
         """As `plan`, for installed packages, all if none is named; and those that stay behind their newest version.
 
         Raises RequestError.
@@ -538,7 +531,7 @@ class Hive(Builds):
         for package in chosen:
             yield package, self.store.verify(package.artifact)
 
-    def rebuild(self, name: str, check: bool, wanted_runner: str = "auto", say: Say = _silent) -> Job:
+    def rebuild(self, name: str, check: bool, wanted_runner: str = "auto", say: Say = silent) -> Job:
         """Queue an installed model's own build once more, from scratch. check: to be compared, installing nothing.
 
         Raises RequestError where it cannot be the same build: its recipe, libraries or data are gone or others.
@@ -620,7 +613,7 @@ class Hive(Builds):
         output: str | None,
         options: dict[str, str],
         on_event: Callable[[RunEvent], None],
-        say: Say = _silent,
+        say: Say = silent,
         sample: bool = False,
         wanted_runner: str = "auto",
         allow_unsandboxed: bool = False,
@@ -683,132 +676,6 @@ class Hive(Builds):
 
         package = installed.choose(self._installed_db([name]), name)
         return load_model(self.store.path(package.artifact), package.name, threads, device)
-
-    # -- sources
-
-    def sources(self) -> list[SourceRecord]:
-        """All, in the order in which they are searched; position counts from 1, kind "setting" for HIVE_SOURCES."""
-        from hive.index import BUILT_IN
-        from hive.sources import SourceRecord, records
-
-        known = {record.name: record for record in records(self._reading)} if self._reading else {}
-        found = []
-        for place, source in enumerate(self.index.sources, 1):
-            kind = BUILT_IN if source.name == BUILT_IN else "setting"
-            record = known.get(source.name) or SourceRecord(source.name, 0, kind, str(source.folder))
-            found.append(replace(record, position=place))
-        return found
-
-    def add_source(
-        self, name: str, location: str, ref: str, as_git: bool, before: str | None, dry_run: bool, say: Say = _silent
-    ) -> SourceRecord:
-        """Add a folder or a repository after all others, before another, or ("") first. Raises RequestError."""
-        from hive import sources
-
-        if self._reading:
-            sources.refuse_taken(self._reading, name, before)
-        added = False
-        try:
-            record = sources.make(self.home, name, location, ref, as_git, self.settings.offline, say)
-            if not dry_run:
-                record = sources.add(self.db, record, before)
-                added = True
-        finally:
-            if not added:
-                sources.forget_files(self.home, name)
-        self._sources_changed()
-        return record
-
-    def _sources_changed(self) -> None:
-        self.__dict__.pop("index", None)
-        if self.__dict__.get("_reading") is None:
-            self.__dict__.pop("_reading", None)  # there was nothing to read from before
-
-    def remove_source(self, name: str, dry_run: bool) -> SourceRecord:
-        """Forget a source; what was installed from it stays. Raises RequestError."""
-        from hive import sources
-
-        record = sources.get(self.db, name) if dry_run else sources.remove(self.db, self.home, name)
-        self._sources_changed()
-        return record
-
-    def update_sources(self, names: list[str], dry_run: bool, say: Say = _silent) -> Iterator[Move]:
-        """Move repositories to where their branch or tag stands now, all if none is named. Raises RequestError."""
-        from hive import sources
-
-        known = [sources.get(self.db, name) for name in names] or sources.records(self.db)
-        for record in known:
-            if record.kind != "git":
-                if names:
-                    say(f"{record.name} is a folder: it is read as it is, there is nothing to update")
-                continue
-            if dry_run:
-                commit = sources.fetch(self.home, record, self.settings.offline, say)
-                yield sources.Move(record.name, record.commit, commit)
-            else:
-                yield sources.update(self.db, self.home, record, self.settings.offline, say)
-        self._sources_changed()
-
-    # -- recipes
-
-    def new_recipe(self, name: str, folder: Path, dry_run: bool) -> Path:
-        """Write the skeleton of a recipe to folder/name. Raises RequestError."""
-        from hive.skeleton import new_recipe
-
-        return folder / name if dry_run else new_recipe(name, folder)
-
-    def lint(self, folder: Path) -> list[Finding]:
-        """What is wrong with the recipe in a folder, as far as can be read. Raises RecipeError if there is none."""
-        from hive.lint import lint
-
-        return lint(folder)
-
-    def build_twice(
-        self,
-        folder: Path,
-        wanted_runner: str,
-        allow_unsandboxed: bool,
-        on_event: Callable[[RunEvent], None],
-        say: Say = _silent,
-    ) -> Difference | None:
-        """Build a recipe's smoke profile two times, installing nothing; where the results differ, None for nowhere.
-
-        Raises the HiveError that a failure means.
-        """
-        from hive import trial
-        from hive.compare import differences_of
-        from hive.model import Work
-        from hive.plan import Choices, fit, make_build
-        from hive.recipe import read_recipe, snapshot
-        from hive.versions import split_request
-
-        recipe = read_recipe(folder.absolute(), "checked")
-        if "smoke" not in recipe.profiles:
-            raise RequestError(f"{recipe.name} has no smoke profile", "nothing was built", "--no-build, or give it one")
-        runner = self.pick_runner(wanted_runner, say)[0]
-        environment = runner.environment(recipe.requirements, self.settings.offline, say)
-        needed = {split_request(text)[0]: installed.choose(self.db, text) for text in recipe.depends}
-        keys = {name: installed.artifact(self.db, package.artifact).build_key for name, package in needed.items()}
-        build = make_build(recipe, Choices(profile="smoke"), environment.digest, keys)
-        with trial.scratch_home(self.home) as scratch:
-            work = Work(
-                recipe_path=str(snapshot(recipe, scratch.root)),
-                limits=fit(recipe, recipe.profiles["smoke"], self._machine())[0],
-                gates=recipe.profiles["smoke"].gates,
-                python=environment.python,
-                mounts=tuple(str(path) for path in environment.paths),
-                pins=environment.pins,
-                runner=runner.name,
-                trusted=allow_unsandboxed,
-                real=False,
-                image=environment.image,
-            )
-            paths = {name: self.store.path(package.artifact) for name, package in needed.items()}
-            results = []
-            for number, time_word in enumerate(("first", "second"), 1):
-                say(f"{recipe.name}: the {time_word} build of two")
-                results.append(trial.build(scratch, number, build, work, runner, paths, on_event))
-            return next(iter(differences_of(*results)), None)
 
     # -- system
 
@@ -882,7 +749,7 @@ class Hive(Builds):
             found.append(Backend(runner.name, why, None if why else runner.isolation(), runner.refusals))
         return found
 
-    def init(self, names: list[str], rebuild: bool, say: Say = _silent) -> list[tuple[str, Image]]:
+    def init(self, names: list[str], rebuild: bool, say: Say = silent) -> list[tuple[str, Image]]:
         """Build the runner image, and the layer of each recipe named, if need be: (what for, image).
 
         Raises RunnerUnavailable where there is no engine.
@@ -915,7 +782,7 @@ class Hive(Builds):
 
         return known_image(self.home.images)
 
-    def pick_runner(self, wanted: str = "auto", say: Say = _silent) -> tuple[Runner, str]:
+    def pick_runner(self, wanted: str = "auto", say: Say = silent) -> tuple[Runner, str]:
         """The backend to work with, and why this one. Raises RequestError, RunnerUnavailable."""
         from hive.runners.all import pick
 
