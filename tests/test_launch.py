@@ -11,15 +11,22 @@ import pytest
 from hive_cli import until
 
 from hive import locks
+from hive.db import Database
 from hive.launch import launch, supervisor_runs, take_supervisor_lock
 from hive.paths import Home
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
+    """With a database: a supervisor takes its absence for a loss."""
     home = Home(tmp_path / "home")
     home.create()
+    Database(home.database).close()
     return home
+
+
+def opened(pid: int, path: Path) -> bool:
+    return any(os.readlink(entry.path) == str(path) for entry in os.scandir(f"/proc/{pid}/fd"))
 
 
 def test_a_supervisor_touches_nothing_before_it_may(home: Home) -> None:
@@ -33,10 +40,11 @@ def test_a_supervisor_touches_nothing_before_it_may(home: Home) -> None:
     os.close(may_go)
     waits_in = Path(f"/proc/{supervisor.pid}/wchan")
     until(lambda: "pipe" in waits_in.read_text(), "it waits for its launcher", 60)
-    assert not home.database.exists()
+    assert not opened(supervisor.pid, home.database)
+    assert supervisor.poll() is None and supervisor_runs(home)
     os.close(begun)
     assert supervisor.wait(60) == 0
-    assert home.database.exists() and not supervisor_runs(home)
+    assert not supervisor_runs(home)
 
 
 def test_the_launcher_begins_while_it_holds_the_lock_and_lets_go_of_it(home: Home) -> None:
@@ -51,7 +59,8 @@ def test_a_failed_beginning_is_the_supervisors_to_meet(home: Home) -> None:
         raise OSError("no room")
 
     assert launch(home, fail)
-    until(lambda: home.database.exists() and not supervisor_runs(home), "the supervisor has looked for itself", 60)
+    until(lambda: not supervisor_runs(home), "the supervisor has looked for itself", 60)
+    assert "gave up" not in home.supervisor_log.read_text()
 
 
 def test_who_finds_the_lock_held_begins_nothing(home: Home) -> None:
