@@ -105,7 +105,8 @@ def test_where_the_data_lies_does_not_change_the_key() -> None:
 
 @given(
     st.dictionaries(
-        st.text(max_size=5), st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.text(max_size=5)
+        st.text(max_size=5),
+        st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.text(max_size=5),
     )
 )
 def test_the_key_does_not_depend_on_the_order_of_parameters(params: dict[str, Any]) -> None:
