@@ -17,12 +17,13 @@ import json
 import os
 import random
 import select
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from hive_runner.contract import Metric, RunResult
-from side_by_side import at_least, judge, new_home, prepare
+from side_by_side import RECIPES, at_least, judge, new_home, prepare
 
 from hive import queue
 from hive.capacity import Machine
@@ -102,8 +103,7 @@ def replay(home: Home, requests: dict[str, tuple[float, ...]], slots: int, minut
     """Minutes from the start of the supervisor to its end."""
     chance = random.Random(0)
     folder = home.root / "recipe"
-    folder.mkdir()
-    (folder / "recipe.toml").touch()
+    shutil.copytree(RECIPES / "trivial", folder)
     recipe = Recipe("model", "1.0.0", "", "", folder, "built-in", "")
     number = 0
     db = Database(home.database)

@@ -7,12 +7,14 @@ says, and live on when their supervisor dies.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from builders import build, work
+from hive_cli import RECIPES
 from hive_runner.contract import Metric, RunFailure, RunResult
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -145,8 +147,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.home = Home(Path(self.folder.name, "home"))
         self.home.create()
         self.recipe = Path(self.folder.name, "recipe")
-        self.recipe.mkdir()
-        (self.recipe / "train.py").touch()
+        shutil.copytree(RECIPES / "trivial", self.recipe)
         self.db = Database(self.home.database)
         self.people = Database(self.home.database)  # they are other processes
         for db in (self.db, self.people):

@@ -162,8 +162,9 @@ def assert_same_bytes(hive: HiveCli, recipe: str, *command: str) -> None:
 
 
 def files(artifact: Path) -> dict[str, bytes]:
-    """What the run made. The manifest names the environment, which is an image here and a list of pins there."""
-    paths = [path for path in artifact.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    """What the run made. hive's own documents name the environment, which is an image here and a list of pins there."""
+    documents = ("manifest.json", "bom.json", "provenance.json")
+    paths = [path for path in artifact.rglob("*") if path.is_file() and path.name not in documents]
     return {path.relative_to(artifact).as_posix(): path.read_bytes() for path in paths}
 
 
