@@ -99,8 +99,8 @@ def gc(older_than: str | None, dry_run: bool, as_json: bool) -> None:
     rows += [("on no record", "", short(digest), "") for digest in garbage.strays]
     if rows:
         click.echo(table(("NAME", "VERSION", "ARTIFACT", "SIZE"), rows))
-    if garbage.generations:
-        say(f"{'would forget' if dry_run else 'forgot'} {len(garbage.generations)} generations")
+    if count := len(garbage.generations):
+        say(f"{'would forget' if dry_run else 'forgot'} {count} generation{'s' * (count != 1)}")
     say(f"{'would free' if dry_run else 'freed'} {size(done.freed_bytes)}" if rows else "nothing to collect")
 
 
