@@ -75,6 +75,7 @@ class Supervisor:
         self.say = say
         self.running: dict[tuple[int, int], Running] = {}  # by job and attempt
         self.told_of: set[int] = set()  # the descriptors that were readable when it last slept
+        self.looked_at: tuple[int, int] | None = None  # what had been written when it last looked at the jobs
         self.draining = False
         self.shift = queue.control(db).shift
         self._control: tuple[int, QueueControl] | None = None  # with the version of the database that it was read at
@@ -217,13 +218,12 @@ class Supervisor:
     def reap(self) -> None:
         """Finish the attempts whose runner has ended, and stop those that were cancelled."""
         _collect_children()
+        seen, self.looked_at = self.looked_at, (self.db.version_seen(), self.db.connection.total_changes)
         for live in list(self.running.values()):
             if live.runner.alive(live.folder, live.handle):
                 if live.waiting_on in self.told_of:  # only its keeper has ended, and another has taken over
                     live.look_only()
-                current = queue.get(self.db, live.job.id)
-                stale = current.state is not JobState.RUNNING or current.attempt != live.job.attempt
-                if stale and not live.stopping:
+                if seen != self.looked_at and not live.stopping and self._is_stale(live.job):
                     live.stopping = True
                     live.runner.stop(live.folder, live.handle, GRACE_S)
                 if time.monotonic() > live.overdue_at:
@@ -232,6 +232,11 @@ class Supervisor:
             del self.running[live.job.id, live.job.attempt]
             live.look_only()
             self.finish(live)
+
+    def _is_stale(self, job: Job) -> bool:
+        """Whether somebody has cancelled it, or asked for it anew."""
+        current = queue.get(self.db, job.id)
+        return current.state is not JobState.RUNNING or current.attempt != job.attempt
 
     def finish(self, live: Running) -> None:
         """Decide what an ended attempt was, and record it."""
