@@ -68,4 +68,5 @@ def work_again(
         expected_s=artifact.wall_s,
         image=environment.image,
         check=artifact.digest if check else "",
+        depends=recipe.depends,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hive_cli import HiveCli
+from shelf import put
 
 
 def artifact(hive: HiveCli, name: str) -> str:
@@ -140,6 +141,19 @@ def test_rebuild_of_what_is_not_reproducible_names_the_tensor(hive: HiveCli) -> 
     assert hive.ok("gc").err.startswith("freed "), "what was built to compare is on no record"
     assert hive("rebuild", "dice").code == 8
     assert artifact(hive, "dice") != made and hive.ok("history", "-q").out == "2\n1\n"
+
+
+def test_a_model_that_is_built_again_goes_on_needing_what_it_needs(hive: HiveCli, tmp_path: Path) -> None:
+    put(tmp_path / "source", "base", "1.0")
+    put(tmp_path / "source", "top", "1.0", ["base>=1"])
+    hive.environment["HIVE_SOURCES"] = str(tmp_path / "source")
+    hive.ok("install", "top")
+    needs = hive.service().details("top").artifact
+    hive.ok("rebuild", "top")
+    job = hive.job(3)
+    assert needs is not None and job.work.depends == needs.depends == ("base>=1",)
+    refused = hive("remove", "base")
+    assert refused.code == 1 and "top needs it" in refused.err
 
 
 @pytest.mark.parametrize("command", ["rebuild", "repair"])
