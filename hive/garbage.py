@@ -28,6 +28,11 @@ class Garbage:
     artifacts: tuple[Artifact, ...]
     strays: tuple[str, ...]  # digests of folders on no record
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of all that leaves the store."""
+        return (*(artifact.digest for artifact in self.artifacts), *self.strays)
+
 
 class _OnlyLooking(Exception):
     pass

@@ -98,8 +98,7 @@ class Upkeep:
         before = None if older_than_s is None else time.time() - older_than_s
         if dry_run:
             found = garbage.find(self.db, self.store, before)
-            places = [self.store.path(digest) for digest in (*(a.digest for a in found.artifacts), *found.strays)]
-            return Collected(found, sum(map(disk_bytes, places)))
+            return Collected(found, self._bytes_of(found))
         found, moved = garbage.collect(self.db, self.store, before)
         freed = sum(map(disk_bytes, moved))
         for place in moved:
@@ -129,8 +128,10 @@ class Upkeep:
             "database": sum(disk_bytes(path) for path in root.glob("hive.*")),
         }
         found = garbage.find(self.db, self.store, None)
-        gone = [self.store.path(digest) for digest in (*(a.digest for a in found.artifacts), *found.strays)]
-        return DiskUse(tuple(holdings), parts, shutil.disk_usage(root).free, sum(map(disk_bytes, gone)))
+        return DiskUse(tuple(holdings), parts, shutil.disk_usage(root).free, self._bytes_of(found))
+
+    def _bytes_of(self, found: Garbage) -> int:
+        return sum(disk_bytes(self.store.path(digest)) for digest in found.digests)
 
     # -- repair
 
