@@ -10,7 +10,8 @@ import click
 from hive.cli.options import complete_model, json_option, print_json
 
 if TYPE_CHECKING:
-    from hive.service import Hive
+    from hive.lockfile import Lock
+    from hive.projects import Projects
 
 file_option = click.option(
     "--file", "path", default="hive.lock", show_default=True, type=click.Path(dir_okay=False, path_type=Path),
@@ -71,7 +72,7 @@ def sync(
     if locked and frozen:
         raise click.UsageError("--locked looks whether the lock is stale, --frozen does not: choose one")
     hive, folder, tell = Hive.open(), path.parent, teller(quiet or as_json)
-    found = _lock_for(hive, path, locked, frozen, dry_run)
+    found = _lock_for(hive.projects, path, locked, frozen, dry_run)
     base = InstallRequest((), Choices(), runner=runner)
     plans = []
     for wish in hive.projects.wishes(folder, found, names, profile):
@@ -93,12 +94,12 @@ def sync(
             say(f"note: {note}")
 
 
-def _lock_for(hive: Hive, path: Path, locked: bool, frozen: bool, dry_run: bool) -> Any:
+def _lock_for(projects: Projects, path: Path, locked: bool, frozen: bool, dry_run: bool) -> Lock:
     """The lock to sync from: as it is, checked, or brought up to date."""
     if frozen:
-        return hive.projects.read(path)
+        return projects.read(path)
     if locked:
-        return hive.projects.check(path.parent, path)
-    return hive.projects.pin(path.parent, hive.projects.read(path, missing_ok=True)) if dry_run else (
-        hive.projects.lock(path.parent, path)
-    )  # fmt: skip
+        return projects.check(path.parent, path)
+    if dry_run:
+        return projects.pin(path.parent, projects.read(path, missing_ok=True))
+    return projects.lock(path.parent, path)
