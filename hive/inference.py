@@ -85,7 +85,7 @@ def run_model(
     )
     folder = home.root / "runs" / uuid.uuid4().hex
     # Beside the target, so that the finished file gets there by a rename.
-    with _temporary_folder(target.parent) as out:
+    with _temporary_folder(target if target.is_dir() else target.parent) as out:
         try:
             order = run_order(
                 home, folder, runner, artifact, manifest, paths, out, target.name, chosen, limits,
@@ -177,8 +177,14 @@ def _usable_input(recipe: Recipe, text: str) -> Path:
 
 
 def _usable_output(recipe: Recipe, text: str | None, inputs: list[Path]) -> Path:
-    """Where the result goes: as asked, or beside the working folder under the input's name."""
+    """Where the result goes: as asked, or into the working folder under the input's name.
+
+    A model that names no suffix writes a folder, or the one file whose name the user gives. A sample is of the first
+    kind of input that the model reads.
+    """
     suffix = recipe.run.output
+    if not inputs and recipe.run.inputs:
+        suffix = recipe.run.inputs[0]
     if text is None:
         stem = inputs[0].stem if inputs else recipe.name
         text = f"{stem}-{recipe.name}{suffix}" if inputs else f"{recipe.name}-sample{suffix}"
@@ -193,12 +199,11 @@ def _usable_output(recipe: Recipe, text: str | None, inputs: list[Path]) -> Path
         )  # fmt: skip
     if target in inputs or (target.exists() and any(target.samefile(path) for path in inputs)):
         raise RequestError(f"{target.name} is the input itself", "the result would replace it", "-o another name")
-    if not target.parent.is_dir():
-        raise RequestError(
-            f"there is no folder {target.parent}", "the result is written there", f"mkdir -p {target.parent}"
-        )
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise RequestError(f"cannot write to {target.parent}", "permission denied", "-o another folder")
+    place = target if target.is_dir() else target.parent
+    if not place.is_dir():
+        raise RequestError(f"there is no folder {place}", "the result is written there", f"mkdir -p {place}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise RequestError(f"cannot write to {place}", "permission denied", "-o another folder")
     return target
 
 
@@ -237,9 +242,20 @@ def _refuse_all_but_plain_files(name: str, written: Path) -> None:
 
 
 def _put(source: Path, target: Path) -> None:
-    if target.is_dir() and source.is_dir():
-        shutil.rmtree(target)
-    os.replace(source, target)
+    """Move what was written to where it was asked for. In a folder that is there already, other files stay."""
+    if source.is_dir() and target.is_dir():
+        for each in sorted(source.iterdir()):
+            _put(each, target / each.name)
+        return
+    try:
+        os.replace(source, target)
+    except (IsADirectoryError, NotADirectoryError) as error:
+        kinds = ("a folder", "a file") if source.is_dir() else ("a file", "a folder")
+        raise RequestError(
+            f"{target} cannot be written",
+            f"the result is {kinds[0]}, and {kinds[1]} of that name is there",
+            "-o another name",
+        ) from error
 
 
 class _Reader(importlib.machinery.SourceFileLoader):

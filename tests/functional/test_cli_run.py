@@ -53,6 +53,35 @@ def test_folder_as_output_gets_the_file(tiny: HiveCli, numbers: Path) -> None:
     assert [path.name for path in (tiny.cwd / "out").iterdir()] == ["numbers-tiny.txt"]
 
 
+def test_model_that_writes_a_folder_leaves_alone_what_else_is_in_it(hive: HiveCli) -> None:
+    hive.ok("install", "report")
+    folder = hive.cwd / "text-report"
+
+    def written() -> dict[str, str]:
+        return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+    (hive.cwd / "text.txt").write_text("a\nb\n")
+    hive.ok("run", "report", "text.txt")
+    assert written() == {"letters.csv": "4\n", "pages/lines.csv": "2\n"}
+    (folder / "pages" / "mine.txt").write_text("notes")
+    (hive.cwd / "text.txt").write_text("abc\n")
+    hive.ok("run", "report", "text.txt", "-o", "text-report/")
+    assert written() == {"letters.csv": "4\n", "pages/lines.csv": "1\n", "pages/mine.txt": "notes"}
+    hive.ok("run", "report", "text.txt", "-o", "alone.csv")
+    assert (hive.cwd / "alone.csv").read_text() == "4\n"
+    (hive.cwd / "taken").write_text("a file")
+    refused = hive("run", "report", "text.txt", "-o", "taken")
+    assert refused.code == 1 and "the result is a folder, and a file of that name is there" in refused.err
+    assert (hive.cwd / "taken").read_text() == "a file"
+
+
+def test_sample_of_a_model_that_writes_a_folder_is_what_it_reads(hive: HiveCli) -> None:
+    hive.ok("install", "report")
+    hive.ok("run", "report", "--sample")
+    assert (hive.cwd / "report-sample.txt").read_text() == "one\ntwo\n"
+    assert (hive.cwd / "report-sample-report" / "letters.csv").read_text() == "8\n"
+
+
 def test_sample_needs_no_file(tiny: HiveCli) -> None:
     done = tiny.ok("run", "tiny", "--sample", "--factor", "10")
     assert "made a sample input" in done.err
