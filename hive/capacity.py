@@ -28,6 +28,7 @@ class Machine:
     runners: int
     cpus: int
     memory_bytes: int
+    gpus: tuple[str, ...] = ()  # as the driver names them
 
 
 def runners_wanted(control: QueueControl, max_runners: int) -> int:
@@ -62,6 +63,11 @@ def own_cores(wanted: int, cores: Sequence[int], taken: Iterable[Collection[int]
     return tuple(sorted(cores, key=lambda core: (users[core], core))[:wanted])
 
 
+def free_gpus(gpus: Sequence[str], taken: Collection[str]) -> list[str]:
+    """Those that nobody has: two builds on one GPU share its memory, and one of them fails for want of it."""
+    return [gpu for gpu in gpus if gpu not in taken]
+
+
 def runners_available(running: Sequence[Limits], machine: Machine, cpus_each: int) -> int:
     """How many runners more, of `cpus_each` cores, could start now. Alone, a runner gets whatever there is."""
     by_cores = room(running, machine).cpus // max(1, cpus_each)
@@ -89,6 +95,9 @@ def waits_for(
         return f"wants {limits.cpus} core{'s' * (limits.cpus != 1)}, {free.cpus} of {machine.cpus} are free"
     if limits.memory_bytes > free.memory_bytes:
         return f"wants {_gib(limits.memory_bytes)}, {_gib(free.memory_bytes)} of {_gib(machine.memory_bytes)} are free"
+    gpus = len(machine.gpus) - sum(each.build.device != "cpu" for each in running)
+    if job.build.device != "cpu" and gpus < 1:
+        return f"wants a GPU, {max(0, gpus)} of {len(machine.gpus)} are free"
     return ABOUT_TO_START
 
 

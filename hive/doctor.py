@@ -8,9 +8,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hive import db
+from hive.gpus import nvidia_gpus
 from hive.model import Backend
 from hive.paths import Home
 
@@ -64,7 +64,8 @@ def _sqlite(home: Home) -> Check:
 
 def _machine() -> Check:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    gpu = "GPU found, not used by the process runner" if Path("/dev/nvidia0").exists() else "no GPU"
+    cards = ", ".join(gpu.model or "NVIDIA" for gpu in nvidia_gpus())
+    gpu = f"{cards} (not used by the process runner)" if cards else "no GPU"
     return Check("machine", "ok", f"{os.cpu_count()} cores, {memory / 2**30:.0f} GiB memory, {gpu}")
 
 

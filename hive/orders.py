@@ -20,9 +20,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def build_order(
-    home: Home, job: Job, runner: Runner, dependencies: dict[str, Path], cores: tuple[int, ...] = ()
+    home: Home, job: Job, runner: Runner, dependencies: dict[str, Path], cores: tuple[int, ...] = (), gpu: str = ""
 ) -> Order:
-    """The order for the job's current attempt. dependencies: name -> artifact folder. cores: its own; () for any.
+    """The order for the job's current attempt. dependencies: name -> artifact folder. cores: its own; () for any. gpu:
+    its own, if it wants one.
 
     Raises BuildFailed if the recipe's snapshot or the data is gone.
     """
@@ -55,6 +56,7 @@ def build_order(
         threads=job.build.threads,
         cpus=job.work.limits.cpus,
         device=job.build.device,
+        gpu=gpu,
         memory_bytes=job.work.limits.memory_bytes,
         data={name: runner.place(mount) for name, mount in data.items()},
         deps={name: runner.place(mount) for name, mount in needed.items()},
@@ -63,9 +65,7 @@ def build_order(
     mounts = (recipe, kept, cache, *data.values(), *needed.values(), *_environment_mounts(job.work.mounts))
     labels = {"hive.home": str(home.root), "hive.job": str(job.id), "hive.attempt": str(job.attempt)}
     environment = _environment(runner, cache, job.build.threads)
-    return Order(
-        folder, job.work.python, mounts, job.work.limits, environment, labels, job.work.image, job.build.device, cores
-    )
+    return Order(folder, job.work.python, mounts, job.work.limits, environment, labels, job.work.image, gpu, cores)
 
 
 def run_order(

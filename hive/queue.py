@@ -97,7 +97,9 @@ def enqueue(
     return jobs
 
 
-def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNLIMITED) -> Job | None:
+def claim(
+    db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNLIMITED, free_gpus: int = UNLIMITED
+) -> Job | None:
     """Take the next job that may start and begin its attempt, or None."""
     now = time.time()
     with db.write():
@@ -107,6 +109,7 @@ def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNL
             longest_pause_s=states.LONGEST_PAUSE_S,
             free_cpus=free_cpus,
             free_memory_bytes=free_memory_bytes,
+            free_gpus=free_gpus,
             ageing_s=AGEING_S,
             patience_s=PATIENCE_S,
         )

@@ -17,10 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from hive_runner.contract import JobSpec
 from hive_runner.frozen import replace
 
 from hive import installed, orders, queue
-from hive.capacity import Machine, own_cores, room, runners_wanted
+from hive.capacity import Machine, free_gpus, own_cores, room, runners_wanted
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RunnerUnavailable, StoreError
 from hive.model import Failure, Job, QueueControl
@@ -42,12 +43,13 @@ LATE_S = 2.0  # a run that is so long past its deadline has a keeper that somebo
 class Running:
     """A live attempt."""
 
-    def __init__(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int]) -> None:
+    def __init__(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int], gpu: str) -> None:
         self.job = job
         self.runner = runner
         self.handle = handle
         self.folder = folder
         self.cores = cores
+        self.gpu = gpu
         self.waiting_on = runner.wait_descriptor(handle)  # becomes readable at its end
         self.stopping = False
         self.overdue_at = time.monotonic() + job.work.limits.wall_s + LATE_S  # at the latest: it may be an adopted one
@@ -123,7 +125,7 @@ class Supervisor:
             folder = self.home.attempt(job.id, job.attempt)
             handle = attempts[-1].handle
             self.say(f"job {job.id} attempt {job.attempt}: found running, adopted")
-            self._watch(job, runner, handle, folder, cores_of(handle))
+            self._watch(job, runner, handle, folder, cores_of(handle), gpu_of(folder))
         for job in queue.given_up(self.db):
             with suppress(HiveError):  # a backend that is gone has nothing to stop
                 self._end_runner(job, job.attempt, GRACE_S)
@@ -151,7 +153,8 @@ class Supervisor:
             if not free.cpus or not queue.anything_waits(self.db):
                 return
             # Alone, a job gets whatever there is: none waits for more than this machine has.
-            job = queue.claim(self.db, *((free.cpus, free.memory_bytes) if self.running else ()))
+            gpus = len(self._free_gpus())
+            job = queue.claim(self.db, *((free.cpus, free.memory_bytes, gpus) if self.running else ()))
             if job is None:
                 return
             self.start(job)
@@ -165,7 +168,8 @@ class Supervisor:
             self._end_earlier_runners(job)
             taken = (live.cores for live in self.running.values())
             cores = own_cores(job.work.limits.cpus, sorted(os.sched_getaffinity(0)), taken)
-            order = orders.build_order(self.home, job, runner, self._dependencies(job), cores)
+            gpu = "" if job.build.device == "cpu" else self._free_gpus()[0]
+            order = orders.build_order(self.home, job, runner, self._dependencies(job), cores, gpu)
             handle = runner.start(order)
         except Exception as error:
             self.say(f"job {job.id} attempt {job.attempt}: not started: {error}")
@@ -173,7 +177,10 @@ class Supervisor:
             return
         self.say(f"job {job.id} attempt {job.attempt}: {job.name} {job.version} started by {runner.name}, {handle}")
         queue.record_start(self.db, job, runner.name, str(isolation), handle)
-        self._watch(job, runner, handle, order.folder, order.cores)
+        self._watch(job, runner, handle, order.folder, order.cores, order.gpu)
+
+    def _free_gpus(self) -> list[str]:
+        return free_gpus(self.machine.gpus, [live.gpu for live in self.running.values()])
 
     def _end_earlier_runners(self, job: Job) -> None:
         """Of what was cancelled and asked for again at once: one at a time may write checkpoints."""
@@ -204,8 +211,8 @@ class Supervisor:
             found[name] = self.store.path(artifact.digest)
         return found
 
-    def _watch(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int]) -> None:
-        self.running[job.id, job.attempt] = Running(job, runner, handle, folder, cores)
+    def _watch(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int], gpu: str) -> None:
+        self.running[job.id, job.attempt] = Running(job, runner, handle, folder, cores, gpu)
 
     def wait(self) -> None:
         """Sleep until a runner ends, or until it is time to look around."""
@@ -313,6 +320,14 @@ def cores_of(handle: str) -> set[int]:
         return os.sched_getaffinity(identity.pid_of(handle) or -1)
     except OSError:
         return set()
+
+
+def gpu_of(folder: Path) -> str:
+    """The one that a run which was found again has; "" for none."""
+    try:
+        return JobSpec.read(folder / "spec.json").gpu
+    except (OSError, ValueError, TypeError):
+        return ""
 
 
 def _collect_children() -> None:

@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from hive.gpus import nvidia_gpus
 from hive.model import MachineUse
 from hive.runners.identity import read
 from hive.runners.isolation.tree import descendants
@@ -49,18 +50,8 @@ def machine_use(home: Path) -> MachineUse:
         memory_used_bytes=total - memory.get("MemAvailable", total),
         disk_bytes=disk.total,
         disk_free_bytes=disk.free,
-        gpu=gpu(),
+        gpu=", ".join(gpu.model or "NVIDIA" for gpu in nvidia_gpus()),
     )
-
-
-def gpu() -> str:
-    """What the NVIDIA driver calls its first card, "" without one. (Asking nvidia-smi takes a second.)"""
-    if not os.path.exists("/dev/nvidia0"):
-        return ""
-    for folder in sorted(Path("/proc/driver/nvidia/gpus").glob("*")):
-        if model := dict(_fields(folder / "information")).get("Model"):
-            return model
-    return "NVIDIA"
 
 
 def tree_cpu_s(pid: int) -> float:

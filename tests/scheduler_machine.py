@@ -32,7 +32,7 @@ from hive.supervisor import Supervisor
 
 GIB = 1 << 30
 NAMES = ("base", "middle", "top")  # each needs the one before it
-MACHINE = Machine(runners=3, cpus=4, memory_bytes=4 * GIB)
+MACHINE = Machine(runners=3, cpus=4, memory_bytes=4 * GIB, gpus=("GPU-1",))
 FAILURES = {"recipe_error": (True, False), "no_heartbeat": (True, True), "stopped": (False, True)}  # charged, retried
 LOST = (JobState.FAILED, JobState.CANCELLED)
 REQUEST = {
@@ -41,6 +41,7 @@ REQUEST = {
     "priority": st.integers(0, 2),
     "cpus": st.sampled_from([1, 1, 2, 2, 3, 5]),
     "gib": st.sampled_from([1, 1, 1, 2, 3, 5]),
+    "device": st.sampled_from(["cpu", "cpu", "cuda"]),
 }
 PAUSE_S = 300.0  # longer than a test, and no longer than a pause may be
 
@@ -53,6 +54,7 @@ class Scripted:
     def __init__(self) -> None:
         self.refusals: dict[str, str] = {}
         self.live: set[Path] = set()
+        self.gpus: dict[Path, str] = {}
         self.endings: dict[Path, Ending] = {}
 
     def end(self, folder: Path, how: str) -> None:
@@ -90,6 +92,7 @@ class Scripted:
 
     def start(self, order: Order) -> str:
         self.live.add(order.folder)
+        self.gpus[order.folder] = order.gpu
         return str(order.folder)
 
     def alive(self, folder: Path, handle: str) -> bool:
@@ -122,8 +125,14 @@ class Plain:
     charged: int = 0
     pausing: bool = False
 
-    def fits(self, cpus: int, memory_bytes: int) -> bool:
+    def fits(self, cpus: int, memory_bytes: int, gpus: int) -> bool:
+        if self.wants_gpu and not gpus:
+            return False
         return self.limits.cpus <= cpus and self.limits.memory_bytes <= memory_bytes
+
+    @property
+    def wants_gpu(self) -> bool:
+        return self.build.device != "cpu"
 
 
 @dataclass
@@ -167,13 +176,13 @@ class SchedulerMachine(RuleBasedStateMachine):
     # What people do
 
     @rule(**REQUEST)
-    def install(self, length: int, seed: int, priority: int, cpus: int, gib: int) -> None:
+    def install(self, length: int, seed: int, priority: int, cpus: int, gib: int, device: str) -> None:
         limits = Limits(cpus=cpus, memory_bytes=gib * GIB)
         carried = work(recipe_path=str(self.recipe), limits=limits, runner="scripted")
         chain: list[Build] = []
         for name in NAMES[:length]:
             before = {chain[-1].name: chain[-1].key} if chain else {}
-            chain.append(build(name, seed=seed, dependencies=before))
+            chain.append(build(name, seed=seed, dependencies=before, device=device))
         before = None
         for job in queue.enqueue(self.people, [(each, carried) for each in chain], priority, set()):
             if live := [each for each in self.jobs.values() if each.id == job.id]:
@@ -189,7 +198,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             before = mine
 
     @rule(requests=st.lists(st.tuples(*REQUEST.values()), min_size=2, max_size=6))
-    def install_many_and_look(self, requests: list[tuple[int, int, int, int, int]]) -> None:
+    def install_many_and_look(self, requests: list[tuple[int, int, int, int, int, str]]) -> None:
         for request in requests:
             self.install(*request)
         self.look()
@@ -358,6 +367,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         if len(limits) > 1:
             assert sum(each.cpus for each in limits) <= MACHINE.cpus
             assert sum(each.memory_bytes for each in limits) <= MACHINE.memory_bytes
+        wanted = [self.scripted.gpus[self._folder(run)] for run in self._alive() if run.job.wants_gpu]
+        assert sorted(wanted) == sorted(set(wanted) & set(MACHINE.gpus)), "each has a GPU for itself"
 
     @invariant()
     def what_is_alive_is_minded_and_alone_at_its_build(self) -> None:
@@ -376,20 +387,21 @@ class SchedulerMachine(RuleBasedStateMachine):
         allowed = 0 if self.control.hold else MACHINE.runners if target is None else target
         if len(self.runs) >= allowed:
             return None
-        cpus, memory_bytes = self._free()
-        return self._first(cpus, memory_bytes) if cpus > 0 else None
+        free = self._free()
+        return self._first(*free) if free[0] > 0 else None
 
-    def _free(self) -> tuple[int, int]:
-        """Cores and bytes; alone, a job gets whatever there is."""
+    def _free(self) -> tuple[int, int, int]:
+        """Cores, bytes and GPUs; alone, a job gets whatever there is."""
         if not self.runs:
-            return queue.UNLIMITED, queue.UNLIMITED
+            return queue.UNLIMITED, queue.UNLIMITED, queue.UNLIMITED
         limits = [run.job.limits for run in self.runs]
         return (
             MACHINE.cpus - sum(each.cpus for each in limits),
             MACHINE.memory_bytes - sum(each.memory_bytes for each in limits),
+            len(MACHINE.gpus) - sum(run.job.wants_gpu for run in self.runs),
         )
 
-    def _first(self, cpus: int, memory_bytes: int) -> Plain | None:
+    def _first(self, *free: int) -> Plain | None:
         """What is to be claimed when so much is free."""
         ready = [
             job
@@ -401,9 +413,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         heads = []
         for priority in range(3):
             mine = [job for job in ready if job.priority == priority]
-            if mine and not mine[0].fits(cpus, memory_bytes) and mine[0].created_at < too_long_ago:
+            if mine and not mine[0].fits(*free) and mine[0].created_at < too_long_ago:
                 return None
-            heads += [job for job in mine if job.fits(cpus, memory_bytes)][:1]
+            heads += [job for job in mine if job.fits(*free)][:1]
         return min(heads, key=lambda job: (job.priority + job.created_at / queue.AGEING_S, job.id), default=None)
 
     def _claimed(self, mine: Plain) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest.mock import ANY
+
 import pytest
 from builders import build, work
+from hive_runner.frozen import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hive import queue
-from hive.capacity import Machine, done_in_s, own_cores, room, runners_available, runners_wanted, waits_for
+from hive.capacity import Machine, done_in_s, free_gpus, own_cores, room, runners_available, runners_wanted, waits_for
 from hive.config import Settings
 from hive.db import Database
+from hive.gpus import Gpu, nvidia_gpus
 from hive.model import Job, Limits, QueueControl
+from hive.states import JobState
 from hive.supervise import machine_of
 
 GIB = 1 << 30
@@ -78,6 +84,31 @@ def test_why_a_job_waits(db: Database) -> None:
     assert why(Machine(0, 4, 8 * GIB)) == "scaled to 0 runners"
     assert why(Machine(4, 4, 8 * GIB), "paused") == "the queue is paused"
     assert why(Machine(4, 4, 8 * GIB), needed=(running,)) == f"needs job {running.id} (first)"
+
+
+def test_one_build_a_gpu(db: Database) -> None:
+    for name in ("first", "second"):
+        queue.enqueue(db, [(build(name, device="cuda"), work())], 1, set())
+    plain = queued(db, "plain")
+    first = queue.claim(db, free_gpus=1)
+    assert first is not None and first.name == "first"
+    second = queue.get(db, first.id + 1)
+    machine = Machine(4, 8, 64 * GIB, ("GPU-1",))
+    reasons = [waits_for(job, (), [first], QueueControl(), machine, job.created_at) for job in (second, plain)]
+    assert reasons == ["wants a GPU, 0 of 1 are free", "about to start"]
+    assert queue.claim(db, free_gpus=0) == replace(plain, state=JobState.RUNNING, attempt=1, started_at=ANY)
+    assert queue.claim(db, free_gpus=0) is None
+    assert queue.claim(db, free_gpus=1) is not None
+    assert free_gpus(["GPU-1", "GPU-2"], ["GPU-1", ""]) == ["GPU-2"]
+
+
+def test_the_cards_of_the_driver(tmp_path: Path) -> None:
+    assert nvidia_gpus(tmp_path / "no driver") == []
+    for address, uuid in (("0000:3b:00.0", "GPU-0b1c"), ("0000:5e:00.0", "GPU-????????-????")):
+        (tmp_path / address).mkdir()
+        facts = f"Model: \t\t NVIDIA H100\nIRQ:   \t\t 18\nGPU UUID: \t {uuid}\nDevice Minor: \t 0\n"
+        (tmp_path / address / "information").write_text(facts)
+    assert nvidia_gpus(tmp_path) == [Gpu("GPU-0b1c", "NVIDIA H100"), Gpu("1", "NVIDIA H100")]
 
 
 def test_when_all_is_done() -> None:

@@ -46,7 +46,7 @@ class Order:
     environment: dict[str, str]
     labels: dict[str, str]  # home, job, attempt
     image: str = ""  # what a container is made from
-    device: str = "cpu"  # "cuda": it gets a GPU
+    gpu: str = ""  # which of the machine's it gets; "" for none
     cores: tuple[int, ...] = ()  # which of the machine's it may keep busy; () for any
     dies_with_caller: bool = False  # True for `hive run`; a build outlives its supervisor
 

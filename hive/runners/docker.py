@@ -151,10 +151,10 @@ class DockerRunner:
             host["ulimits"] = [FILES, NO_CORE, {"name": "fsize", "soft": limits.disk_bytes, "hard": limits.disk_bytes}]
         if self.engine.cgroup_version == "1":
             host["mem_swappiness"] = 0
-        if order.device != "cpu":
+        if order.gpu:
             from docker.types import DeviceRequest
 
-            host["device_requests"] = [DeviceRequest(count=1, capabilities=[["gpu"]])]
+            host["device_requests"] = [DeviceRequest(device_ids=[order.gpu], capabilities=[["gpu"]])]
         scratch = "/work/scratch"
         return {
             "image": order.image,

@@ -25,12 +25,13 @@ ORDER BY e.id DESC LIMIT 1;
 SELECT max(id) AS id FROM job_events;
 
 -- name: claim
--- The next job that may start: due, nothing it needs outstanding, within the free cores and memory. Of the first of each
+-- The next job that may start: due, nothing it needs outstanding, within the free cores, memory and GPUs. Of the first of each
 -- priority the one that comes first when every :ageing_s of waiting count as one priority more. What does not fit is
 -- overtaken by what does, for :patience_s; from then on all others wait for it. Due is also what would have to wait
 -- longer than any pause: the clock was put back since.
 WITH first AS (
-    SELECT j.*, j.cpus <= :free_cpus AND j.memory_bytes <= :free_memory_bytes AS fits
+    SELECT j.*, j.cpus <= :free_cpus AND j.memory_bytes <= :free_memory_bytes
+        AND (:free_gpus > 0 OR json_extract(j.build, '$.device') = 'cpu') AS fits
     FROM (VALUES (0), (1), (2)) AS p
     JOIN jobs j ON j.id = (
         SELECT id FROM jobs r
@@ -49,6 +50,7 @@ WHERE id = (
         WHERE state = 'queued' AND finished_at IS NULL AND priority = first.priority AND id > first.id
           AND not_before NOT BETWEEN :now AND :now + :longest_pause_s
           AND cpus <= :free_cpus AND memory_bytes <= :free_memory_bytes
+          AND (:free_gpus > 0 OR json_extract(build, '$.device') = 'cpu')
           AND NOT EXISTS (
               SELECT 1 FROM job_needs n JOIN jobs d ON d.id = n.needs_id
               WHERE n.job_id = r.id AND d.state <> 'succeeded')

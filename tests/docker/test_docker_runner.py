@@ -152,8 +152,8 @@ def test_a_gpu_is_asked_for_where_the_build_wants_one(backend: Backend) -> None:
     assert isinstance(backend.runner, DockerRunner)
     order = backend.order("")
     assert backend.runner.specification(order)["host_config"].get("DeviceRequests") is None
-    [asked] = backend.runner.specification(replace(order, device="cuda"))["host_config"]["DeviceRequests"]
-    assert (asked["Count"], asked["Capabilities"]) == (1, [["gpu"]])
+    [asked] = backend.runner.specification(replace(order, gpu="GPU-1"))["host_config"]["DeviceRequests"]
+    assert (asked["DeviceIDs"], asked["Capabilities"]) == (["GPU-1"], [["gpu"]])
 
 
 # A keeper that is killed, and an engine that goes away

@@ -66,6 +66,7 @@ class JobSpec:
     threads: int = 1  # math threads: a different count gives different bits
     cpus: int = 2  # cores the run may keep busy, data workers included
     device: str = "cpu"
+    gpu: str = ""  # which of the machine's it has for itself: the only one that it sees
     memory_bytes: int = 0  # 0: no limit
     data: dict[str, str] = field(default_factory=dict)  # name -> file or folder, read-only
     deps: dict[str, str] = field(default_factory=dict)  # package name -> artifact folder, read-only
