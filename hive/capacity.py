@@ -29,6 +29,7 @@ class Machine:
     cpus: int
     memory_bytes: int
     gpus: tuple[str, ...] = ()  # as the driver names them
+    memory_available_bytes: int = 1 << 62  # at this moment: what is not hive's needs memory too
 
 
 def runners_wanted(control: QueueControl, max_runners: int) -> int:
@@ -48,7 +49,7 @@ def room(running: Iterable[Limits], machine: Machine) -> Room:
         return Room(0, 0)
     return Room(
         max(0, machine.cpus - sum(limits.cpus for limits in used)),
-        max(0, machine.memory_bytes - sum(limits.memory_bytes for limits in used)),
+        max(0, min(machine.memory_bytes - sum(limits.memory_bytes for limits in used), machine.memory_available_bytes)),
     )
 
 
@@ -91,6 +92,8 @@ def waits_for(
         return "scaled to 0 runners"
     if len(running) >= machine.runners:
         return f"{len(running)} of {machine.runners} runners are busy"
+    if not running:
+        return ABOUT_TO_START  # alone, a job gets whatever there is
     if limits.cpus > free.cpus:
         return f"wants {limits.cpus} core{'s' * (limits.cpus != 1)}, {free.cpus} of {machine.cpus} are free"
     if limits.memory_bytes > free.memory_bytes:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hive import db
-from hive.gpus import nvidia_gpus
+from hive import db, machine
 from hive.model import Backend
 from hive.paths import Home
 
@@ -63,10 +61,9 @@ def _sqlite(home: Home) -> Check:
 
 
 def _machine() -> Check:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    cards = ", ".join(gpu.model or "NVIDIA" for gpu in nvidia_gpus())
+    cards = ", ".join(gpu.model or "NVIDIA" for gpu in machine.nvidia_gpus())
     gpu = f"{cards} (not used by the process runner)" if cards else "no GPU"
-    return Check("machine", "ok", f"{os.cpu_count()} cores, {memory / 2**30:.0f} GiB memory, {gpu}")
+    return Check("machine", "ok", f"{machine.cores()} cores, {machine.memory_bytes() / 2**30:.0f} GiB memory, {gpu}")
 
 
 def _backend(backend: Backend) -> Check:

@@ -792,15 +792,14 @@ class Hive(Authoring):
 
     def _machine(self, memory_bytes: int | None = None) -> Machine:
         """What one runner may have. memory_bytes: what the user asked for, above the setting."""
+        from hive import machine
         from hive.plan import Machine
 
         self.home.create()
         place = os.statvfs(self.home.root)
         return Machine(
-            cpus=min(self.settings.cpus, os.cpu_count() or 1),
-            memory_bytes=min(
-                memory_bytes or self.settings.max_memory, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            ),
+            cpus=min(self.settings.cpus, machine.cores()),
+            memory_bytes=min(memory_bytes or self.settings.max_memory, machine.memory_bytes()),
             free_disk_bytes=place.f_bavail * place.f_frsize,
         )
 

@@ -15,12 +15,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TextIO
 
-from hive import queue
+from hive import machine, queue
 from hive.capacity import Machine
 from hive.config import Settings, load_settings
 from hive.db import Database
 from hive.errors import DamagedDatabase, StoreError
-from hive.gpus import nvidia_gpus
 from hive.launch import take_supervisor_lock
 from hive.paths import Home
 from hive.runners.all import choose
@@ -47,10 +46,10 @@ def begin(home: Home, settings: Settings, db: Database) -> None:
 
 def machine_of(settings: Settings) -> Machine:
     """What this machine has for runners. Without automatic scaling that is one, until somebody says how many."""
-    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     # A build for a GPU is queued only where an engine has one; it may have one that this system does not see (WSL).
-    gpus = tuple(gpu.id for gpu in nvidia_gpus()) or ("0",)
-    return Machine(settings.max_runners if settings.auto_scale else 1, os.cpu_count() or 1, memory_bytes, gpus)
+    gpus = tuple(gpu.id for gpu in machine.nvidia_gpus()) or ("0",)
+    runners = settings.max_runners if settings.auto_scale else 1
+    return Machine(runners, machine.cores(), machine.memory_bytes(), gpus, machine.memory_available_bytes())
 
 
 def _supervisor(home: Home, settings: Settings, db: Database, say: Callable[[str], None]) -> Supervisor:

@@ -24,6 +24,7 @@ from hive import installed, orders, queue
 from hive.capacity import Machine, free_gpus, own_cores, room, runners_wanted
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RunnerUnavailable, StoreError
+from hive.machine import memory_available_bytes
 from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
 from hive.runners import identity
@@ -69,12 +70,14 @@ class Supervisor:
         choose: Callable[[str], Runner],
         machine: Machine,
         say: Callable[[str], None],
+        memory_available: Callable[[], int] = memory_available_bytes,
     ) -> None:
         self.home = home
         self.db = db
         self.choose = choose
         self.machine = machine
         self.say = say
+        self.memory_available = memory_available
         self.running: dict[tuple[int, int], Running] = {}  # by job and attempt
         self.told_of: set[int] = set()  # the descriptors that were readable when it last slept
         self.looked_at: tuple[int, int] | None = None  # what had been written when it last looked at the jobs
@@ -149,9 +152,10 @@ class Supervisor:
         queue.fail_stranded(self.db)
         while True:
             allowed = replace(self.machine, runners=runners_wanted(self.control, self.machine.runners))
-            free = room((live.job.work.limits for live in self.running.values()), allowed)
-            if not free.cpus or not queue.anything_waits(self.db):
+            used = [live.job.work.limits for live in self.running.values()]
+            if not room(used, allowed).cpus or not queue.anything_waits(self.db):
                 return
+            free = room(used, replace(allowed, memory_available_bytes=self.memory_available()))
             # Alone, a job gets whatever there is: none waits for more than this machine has.
             gpus = len(self._free_gpus())
             job = queue.claim(self.db, *((free.cpus, free.memory_bytes, gpus) if self.running else ()))

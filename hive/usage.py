@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from hive.gpus import nvidia_gpus
+from hive import machine
 from hive.model import MachineUse
 from hive.runners.identity import read
 from hive.runners.isolation.tree import descendants
@@ -39,18 +39,17 @@ def machine_busy_s() -> float:
 
 def machine_use(home: Path) -> MachineUse:
     """home: a folder, there or not, on the file system in question."""
-    memory = {name: int(value.split()[0]) << 10 for name, value in _fields("/proc/meminfo") if value.endswith("kB")}
     disk = shutil.disk_usage(next(path for path in (home, *home.parents) if path.exists()))
-    total = memory.get("MemTotal", 0)
+    total = machine.memory_bytes()
     return MachineUse(
-        cores=os.cpu_count() or 1,
+        cores=machine.cores(),
         cpu_percent=None,
         load=os.getloadavg(),
         memory_bytes=total,
-        memory_used_bytes=total - memory.get("MemAvailable", total),
+        memory_used_bytes=max(0, total - machine.memory_available_bytes()),
         disk_bytes=disk.total,
         disk_free_bytes=disk.free,
-        gpu=", ".join(gpu.model or "NVIDIA" for gpu in nvidia_gpus()),
+        gpu=", ".join(gpu.model or "NVIDIA" for gpu in machine.nvidia_gpus()),
     )
 
 
@@ -73,9 +72,3 @@ def age_s(pid: int) -> float:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the state on, none for a process that is gone."""
     return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-
-
-def _fields(path: Path | str) -> list[tuple[str, str]]:
-    """The lines `name: value` of a file."""
-    pairs = (line.partition(":") for line in read(path).splitlines())
-    return [(name.strip(), value.strip()) for name, _, value in pairs]

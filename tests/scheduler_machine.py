@@ -452,7 +452,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     # Help
 
     def _supervisor(self) -> Supervisor:
-        return Supervisor(self.home, self.db, lambda name: self.scripted, MACHINE, lambda text: None)
+        memory_bytes = 4 * GIB  # whatever the machine has that runs this test
+        return Supervisor(
+            self.home, self.db, lambda name: self.scripted, MACHINE, lambda text: None, lambda: memory_bytes
+        )
 
     def _folder(self, run: Run) -> Path:
         return self.home.attempt(run.job.id, run.attempt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
@@ -15,7 +14,6 @@ from hive import queue
 from hive.capacity import Machine, done_in_s, free_gpus, own_cores, room, runners_available, runners_wanted, waits_for
 from hive.config import Settings
 from hive.db import Database
-from hive.gpus import Gpu, nvidia_gpus
 from hive.model import Job, Limits, QueueControl
 from hive.states import JobState
 from hive.supervise import machine_of
@@ -80,6 +78,9 @@ def test_why_a_job_waits(db: Database) -> None:
     assert why(Machine(4, 4, 8 * GIB)) == "about to start"
     assert why(Machine(4, 3, 8 * GIB)) == "wants 2 cores, 1 of 3 are free"
     assert why(Machine(4, 4, 4 * GIB)) == "wants 2.0 GiB, 1.0 GiB of 4.0 GiB are free"
+    short = Machine(4, 4, 8 * GIB, memory_available_bytes=GIB // 2)
+    assert why(short) == "wants 2.0 GiB, 0.5 GiB of 8.0 GiB are free", "other programs have it"
+    assert waits_for(other, (), [], QueueControl(), short, now) == "about to start", "alone it gets what there is"
     assert why(Machine(1, 4, 8 * GIB)) == "1 of 1 runners are busy"
     assert why(Machine(0, 4, 8 * GIB)) == "scaled to 0 runners"
     assert why(Machine(4, 4, 8 * GIB), "paused") == "the queue is paused"
@@ -100,15 +101,6 @@ def test_one_build_a_gpu(db: Database) -> None:
     assert queue.claim(db, free_gpus=0) is None
     assert queue.claim(db, free_gpus=1) is not None
     assert free_gpus(["GPU-1", "GPU-2"], ["GPU-1", ""]) == ["GPU-2"]
-
-
-def test_the_cards_of_the_driver(tmp_path: Path) -> None:
-    assert nvidia_gpus(tmp_path / "no driver") == []
-    for address, uuid in (("0000:3b:00.0", "GPU-0b1c"), ("0000:5e:00.0", "GPU-????????-????")):
-        (tmp_path / address).mkdir()
-        facts = f"Model: \t\t NVIDIA H100\nIRQ:   \t\t 18\nGPU UUID: \t {uuid}\nDevice Minor: \t 0\n"
-        (tmp_path / address / "information").write_text(facts)
-    assert nvidia_gpus(tmp_path) == [Gpu("GPU-0b1c", "NVIDIA H100"), Gpu("1", "NVIDIA H100")]
 
 
 def test_when_all_is_done() -> None:

@@ -13,7 +13,7 @@ from hive_cli import REPOSITORY
 
 # Each module imports only from those before it, from left to right too.
 ROWS = (
-    "errors suggest locks gpus",
+    "errors suggest locks machine",
     "states model",
     "paths config data versions tables",
     "db",
