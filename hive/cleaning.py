@@ -1,4 +1,4 @@
-"""What of HIVE_HOME may go. `survey` looks, `may_go` decides, `remove` removes.
+"""What of HIVE_HOME may go. `survey` looks, `may_go` decides, `remove` removes; `clean` does so while others work.
 
 Three kinds of things can be made again or are of no more use: what jobs that are over have left behind, what killed
 commands have left half done, and old logs. Installed artifacts and recipe snapshots are none of them.
@@ -9,19 +9,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hive_runner.frozen import frozen
+from hive_runner.frozen import frozen, replace
 
-from hive import locks
+from hive import locks, queue
+from hive.db import Database
+from hive.errors import RequestError, StoreError
+from hive.launch import take_supervisor_lock
 from hive.model import Job
 from hive.paths import Home
 from hive.runners.base import LOCK_FILE
 
 # Of what is named in no database: so young it may just be in the making.
 SETTLED_S = 600.0
+SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
 KEY = re.compile(r"[a-f0-9]{64}")
 UNIQUE = re.compile(r"[a-f0-9]{32}")
 
@@ -73,21 +78,62 @@ def may_go(found: Leftover, older_than_s: float, now: float) -> bool:
     return now - found.changed_at >= SETTLED_S
 
 
-def survey(home: Home, jobs: Callable[[int], Job | None], builds: Callable[[str], Job | None]) -> Iterator[Leftover]:
-    """Everything that may be of no more use, with what `may_go` wants to know.
+def clean(
+    home: Home, db: Database | None, older_than_s: float, dry_run: bool, launch: Callable[[], None]
+) -> list[Leftover]:
+    """Remove what nobody needs; what was removed, or with dry_run would be.
 
-    jobs: id -> job, builds: digest of a build key -> its newest job; None if unknown.
+    db: None if there is none yet. launch: see to it that a supervisor works. Raises StoreError.
     """
+    now = time.time()
+    found = [each for each in survey(home, db) if may_go(each, older_than_s, now)]
+    if dry_run or not found:
+        return found
+    ours = [each for each in found if each.kind not in SUPERVISORS]
+    gone = [each for each in ours if _clear_away(db, each, older_than_s, now)]
+    theirs = [each for each in found if each.kind in SUPERVISORS]
+    lock = take_supervisor_lock(home) if theirs else None
+    if lock is None:  # a supervisor may be writing them
+        return gone
+    try:
+        for each in theirs:
+            _clear_away(db, each, 0, 0)
+    finally:
+        os.close(lock)
+    if db and (queue.running(db) or queue.anything_waits(db)):
+        launch()  # who queued something meanwhile found the lock held, and started no supervisor
+    return gone + theirs
+
+
+def _clear_away(db: Database | None, found: Leftover, older_than_s: float, now: float) -> bool:
+    """Remove one thing; False if it is needed by now."""
+    path: Path | None = found.path
+    try:
+        if found.job and db:
+            with db.undisturbed():  # between look and rename nobody can ask for another try of it
+                of_build = found.kind == "checkpoints"
+                job = queue.newest_build(db, found.job.build_key) if of_build else queue.get(db, found.job.id)
+                path = set_aside(found.path) if may_go(replace(found, job=job), older_than_s, now) else None
+        if path is None:
+            return False
+        remove(path)
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}", error.strerror or str(error), "check its permissions") from error
+    return True
+
+
+def survey(home: Home, db: Database | None) -> Iterator[Leftover]:
+    """Everything that may be of no more use, with what `may_go` wants to know. db: None if there is none yet."""
     supervised = locks.is_held(home.supervisor_lock)
     for folder in _entries(home.root / "jobs"):
         if folder.name.isdecimal():
-            job = jobs(int(folder.name))  # asked after the folder was seen: a job is recorded before it has one
+            job = _job_if_known(db, int(folder.name))  # in this order: it is recorded first
             yield _leftover("job" if job else "lost job", folder, _is_at_work(folder), job)
         elif UNIQUE.fullmatch(folder.name[1:]):
             yield _leftover("half removed", folder)
     for folder in _entries(home.root / "checkpoints"):
         if KEY.fullmatch(folder.name):
-            job = builds(folder.name)
+            job = queue.newest_build(db, folder.name) if db else None
             held = job is not None and _is_at_work(home.job(job.id))
             yield _leftover("checkpoints" if job else "lost checkpoints", folder, held, job)
         elif UNIQUE.fullmatch(folder.name[1:]):
@@ -104,6 +150,13 @@ def survey(home: Home, jobs: Callable[[int], Job | None], builds: Callable[[str]
             yield _leftover("damaged", folder)
     if home.supervisor_log.is_file() and home.supervisor_log.stat().st_size:
         yield _leftover("log", home.supervisor_log, supervised)
+
+
+def _job_if_known(db: Database | None, job_id: int) -> Job | None:
+    if db:
+        with suppress(RequestError):
+            return queue.get(db, job_id)
+    return None
 
 
 def _is_at_work(folder: Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
     from hive.runners.containers.images import Image
     from hive.store import Damage, Store
     from hive.upkeep import Repaired, Upkeep
-
-SUPERVISORS = ("staging", "log")  # kinds of leftovers that a supervisor may be writing
 
 
 @frozen
@@ -681,58 +678,9 @@ class Hive(Authoring):
 
     def clean(self, older_than_s: float, dry_run: bool = False) -> list[Leftover]:
         """Remove what nobody needs; what was removed, or with dry_run would be. Raises StoreError."""
-        from hive.cleaning import may_go, survey
+        from hive.cleaning import clean
 
-        now = time.time()
-        known = survey(self.home, self._job_if_known, self._newest_build)
-        found = [each for each in known if may_go(each, older_than_s, now)]
-        if dry_run or not found:
-            return found
-        ours = [each for each in found if each.kind not in SUPERVISORS]
-        gone = [each for each in ours if self._clear_away(each, older_than_s, now)]
-        return gone + self._clear_away_after_supervisor([each for each in found if each.kind in SUPERVISORS])
-
-    def _job_if_known(self, job_id: int) -> Job | None:
-        with suppress(RequestError):
-            return self.job(job_id)
-        return None
-
-    def _newest_build(self, digest: str) -> Job | None:
-        return queue.newest_build(self._reading, digest) if self._reading else None
-
-    def _clear_away(self, found: Leftover, older_than_s: float, now: float) -> bool:
-        """Remove one thing; False if it is needed by now."""
-        from hive.cleaning import may_go, remove, set_aside
-
-        path: Path | None = found.path
-        try:
-            if found.job and self._reading:
-                with self._reading.undisturbed():  # between look and rename nobody can ask for another try of it
-                    of_build = found.kind == "checkpoints"
-                    job = self._newest_build(found.job.build_key) if of_build else self.job(found.job.id)
-                    path = set_aside(found.path) if may_go(replace(found, job=job), older_than_s, now) else None
-            if path is None:
-                return False
-            remove(path)
-        except OSError as error:
-            raise StoreError(f"cannot remove {path}", error.strerror or str(error), "check its permissions") from error
-        return True
-
-    def _clear_away_after_supervisor(self, found: list[Leftover]) -> list[Leftover]:
-        """What a supervisor may be writing: removed while its lock is held here, or not at all."""
-        from hive.launch import take_supervisor_lock
-
-        lock = take_supervisor_lock(self.home) if found else None
-        if lock is None:
-            return []
-        try:
-            for each in found:
-                self._clear_away(each, 0, 0)
-        finally:
-            os.close(lock)
-        if self._reading and (queue.running(self._reading) or queue.anything_waits(self._reading)):
-            self._launch()  # who queued something meanwhile found the lock held, and started no supervisor
-        return found
+        return clean(self.home, self._reading, older_than_s, dry_run, self._launch)
 
     def examine(self) -> list[Check]:
         """What this machine offers."""

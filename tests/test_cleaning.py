@@ -11,7 +11,7 @@ import pytest
 from builders import build, claimed, enqueue, work
 
 from hive import locks, queue
-from hive.cleaning import SETTLED_S, Leftover, disk_bytes, may_go, remove, survey
+from hive.cleaning import SETTLED_S, Leftover, _clear_away, disk_bytes, may_go, remove, survey
 from hive.config import Settings
 from hive.db import Database
 from hive.errors import StoreError
@@ -146,7 +146,7 @@ def test_job_that_is_asked_for_again_after_the_look_keeps_its_folder(hive: Hive,
     filled(home.job(failed.id))
     [seen] = hive.clean(0.0, dry_run=True)
     queue.retry(db, failed.id)
-    assert not hive._clear_away(seen, 0.0, time.time())
+    assert not _clear_away(db, seen, 0.0, time.time())
     assert (home.job(failed.id) / "checkpoints" / "1.pt").exists()
 
 
@@ -174,7 +174,7 @@ def test_checkpoints_of_a_build_that_is_asked_for_again_after_the_look_stay(
     saved = filled(home.checkpoints(ended(db, "model", Event.FAIL).build_key))
     [seen] = hive.clean(0.0, dry_run=True)
     enqueue(db, "model")
-    assert not hive._clear_away(seen, 0.0, time.time())
+    assert not _clear_away(db, seen, 0.0, time.time())
     assert (saved / "1" / "log.txt").exists()
 
 
@@ -267,5 +267,5 @@ def test_what_cannot_be_removed_is_told(hive: Hive, home: Home, db: Database) ->
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoreError, match="cannot remove"):
         patch.setattr(shutil, "rmtree", refuse)
         hive.clean(0.0)
-    [half] = survey(home, lambda job_id: None, lambda digest: None)
+    [half] = survey(home, None)
     assert half.kind == "half removed", "the next clean finds it"
