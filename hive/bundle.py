@@ -102,6 +102,7 @@ class Arrival:
     artifact: Artifact
     automatic: bool  # there because another model of the bundle needs it
     before: Package | None  # what is installed under the name
+    why: str = ""  # a model that was asked for is only stored: who would have needs that nothing meets
 
 
 # -- out
@@ -238,7 +239,7 @@ def receive(db: Database, store: Store, path: Path, on_progress: Progress, free_
                     f"there is no room for {path.name}", f"it takes {bundle.total_bytes:,} bytes of {free_bytes:,}",
                     "make room, or set HIVE_HOME to a folder on another disk",
                 )  # fmt: skip
-            plan(db, store, bundle)  # what cannot be installed need not be copied
+            check_complete(db, store, bundle)  # what cannot be installed need not be copied
             store.sweep()  # of what killed imports have left
             staged, meter = [], Meter(bundle.total_bytes, on_progress)
             for packed in bundle.models:
@@ -259,49 +260,63 @@ def inspect(db: Database | None, store: Store, path: Path, on_progress: Progress
     """What `receive` would do, with every digest proven and nothing written to the store. Raises as it would."""
     try:
         with opened(path) as bundle:
-            arrivals, meter = plan(db, store, bundle), Meter(bundle.total_bytes, on_progress)
+            check_complete(db, store, bundle)
+            meter = Meter(bundle.total_bytes, on_progress)
             for packed in bundle.models:
                 with tempfile.TemporaryDirectory(prefix="hive-") as stage:
                     bundle.unpack(packed, Path(stage), meter, only="recipe/")
-            return arrivals
+            return plan(db, bundle)
     except OSError as error:
         raise StoreError(f"{path.name} cannot be read", error.strerror or str(error)) from error
 
 
-def plan(db: Database | None, store: Store, bundle: Bundle) -> list[Arrival]:
-    """What is to become of each model. Raises BadBundle if one lacks what it was built on."""
+def check_complete(db: Database | None, store: Store, bundle: Bundle) -> None:
+    """Raises BadBundle if a model lacks what it was built on."""
     keys = {packed.artifact.build_key for packed in bundle.models}
-    needed: set[str] = set()
-    arrivals = []
     for packed in bundle.models:
-        needed |= set(packed.artifact.build.dependencies.values())
-    for packed in bundle.models:
-        artifact = packed.artifact
-        for name, key in artifact.build.dependencies.items():
+        for name, key in packed.artifact.build.dependencies.items():
             here = installed.artifact_by_key(db, key) if db and key not in keys else None
             if key not in keys and (here is None or not store.has(here.digest)):
-                raise BadBundle(f"{artifact.name} lacks {name}", "it was built on it, and the bundle does not hold it")
-        automatic = artifact.build_key in needed
-        before = installed.find(db, artifact.name) if db else None
-        if before is None:
-            action = "install"
-        elif before.artifact == artifact.digest:
+                why = "it was built on it, and the bundle does not hold it"
+                raise BadBundle(f"{packed.artifact.name} lacks {name}", why)
+
+
+def plan(db: Database | None, bundle: Bundle) -> list[Arrival]:
+    """What is to become of each model of a bundle that is unpacked, and of what is here and has to make way.
+
+    Where what is active meets the needs of what arrives, it stays.
+    """
+    arriving = [replace(each.artifact, depends=bundle.depends[each.artifact.digest]) for each in bundle.models]
+    needed = {key for each in arriving for key in each.build.dependencies.values()}
+    asked_for = [each for each in arriving if each.build_key not in needed]
+    if db is None:
+        return [Arrival("install", each, each not in asked_for, None) for each in arriving]
+    chosen: dict[str, Artifact] = {}
+    refusals: dict[str, str] = {}
+    for each in asked_for:
+        chosen, refusals[each.name] = installed.active_with(db, each, chosen, arriving)
+    arrivals = []
+    for each in (*arriving, *(heir for heir in chosen.values() if heir not in arriving)):
+        before = installed.find(db, each.name)
+        if before and before.artifact == each.digest:
             action = "keep"
+        elif chosen.get(each.name) is not each:
+            action = "store"
         else:
-            action = "store" if automatic else "replace"  # what others use stays as it is
-        arrivals.append(Arrival(action, artifact, automatic, before))
+            action = "replace" if before else "install"
+        arrivals.append(Arrival(action, each, each not in asked_for, before, refusals.get(each.name, "")))
     return arrivals
 
 
 def record(db: Database, store: Store, bundle: Bundle) -> list[Arrival]:
     """Artifacts, packages and their generation, in one transaction: planned in it, so that nothing changes between."""
     with db.write():
-        arrivals, chosen = plan(db, store, bundle), []
+        arrivals, chosen = plan(db, bundle), []
         for arrival in arrivals:
             artifact, before = arrival.artifact, arrival.before
             if not store.has(artifact.digest):  # gc takes what is on no record
                 raise StoreError(f"{artifact.name} was not imported", "hive gc ran at the same moment", "import again")
-            installed.record_artifact(db, replace(artifact, depends=bundle.depends[artifact.digest]))
+            installed.record_artifact(db, artifact)
             asked_for_now = before is not None and before.automatic and not arrival.automatic
             if arrival.action in ("install", "replace") or (arrival.action == "keep" and asked_for_now):
                 chosen.append((artifact.name, artifact.version, artifact.digest, arrival.automatic))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hive_runner.frozen import asdict
@@ -119,41 +119,59 @@ def put(db: Database, reason: str, chosen: Iterable[tuple[str, str, str, bool]])
 def activate(db: Database, made: Artifact, automatic: bool) -> str:
     """Install an artifact on record, inside the caller's transaction; "", or why it only waits in the store.
 
-    No installed package may be left with needs that nothing meets. What the artifact was built on comes with it where
-    the version that is active does not do; so does, for a package that it would leave behind, the version that was
-    built on the same. Where there is none yet it waits: the one that comes last brings all.
+    No installed package may be left with needs that nothing meets. Where `active_with` finds no way yet it waits: the
+    one that comes last brings all.
     """
-    chosen, pending = {made.name: made}, [made]
+    chosen, why = active_with(db, made, {}, ())
+    if why:
+        return why
+    versions = ", ".join(f"{each.name} {each.version}" for each in chosen.values())
+    kept = [(each.name, each.version, each.digest, automatic or each is not made) for each in chosen.values()]
+    put(db, f"install {versions}", kept)
+    return ""
+
+
+def active_with(
+    db: Database, made: Artifact, chosen: Mapping[str, Artifact], arriving: Sequence[Artifact]
+) -> tuple[dict[str, Artifact], str]:
+    """What becomes active if `made` does, by name, so that no package has needs that nothing meets; and "", or who
+    would have: then it is `chosen` as it was.
+
+    What an artifact was built on comes with it where the version that is active does not do; so does, for a package
+    that it would leave behind, the version that was built on the same. chosen: what becomes active anyway; arriving:
+    artifacts that are not on record yet.
+    """
+    found, pending = {**chosen, made.name: made}, [made]
     needy = depends(db)
     while pending:
         each = pending.pop()
         for name, wanted in map(split_request, each.depends):
-            there = chosen.get(name) or find(db, name)
+            there = found.get(name) or find(db, name)
             if there and satisfies(there.version, wanted):
                 continue
-            base = artifact_by_key(db, each.build.dependencies.get(name, ""))
-            if name in chosen or base is None or not satisfies(base.version, wanted):
-                return f"{each.name} {each.version} needs {name} {wanted}".rstrip()
-            chosen[name] = base
+            key = each.build.dependencies.get(name, "")
+            base = next((known for known in arriving if known.build_key == key), None) or artifact_by_key(db, key)
+            if name in found or base is None or not satisfies(base.version, wanted):
+                return dict(chosen), f"{each.name} {each.version} needs {name} {wanted}".rstrip()
+            found[name] = base
             pending.append(base)
         for dependent, (version, texts) in needy.items():
+            if dependent in found:
+                version, texts = found[dependent].version, found[dependent].depends
             wanted = dict(map(split_request, texts)).get(each.name, "")
-            if dependent in chosen or satisfies(each.version, wanted):
+            if satisfies(each.version, wanted):
                 continue
-            heir = _built_on(db, dependent, chosen)
+            heir = None if dependent in found else _built_on(db, dependent, found, arriving)
             if heir is None:
-                return f"{dependent} {version} needs {each.name} {wanted}"
-            chosen[dependent] = heir
+                return dict(chosen), f"{dependent} {version} needs {each.name} {wanted}"
+            found[dependent] = heir
             pending.append(heir)
-    generation = _begin(db, f"install {', '.join(f'{each.name} {each.version}' for each in chosen.values())}")
-    for each in chosen.values():
-        _put(db, generation, each.name, each.version, each.digest, automatic or each is not made)
-    return ""
+    return found, ""
 
 
-def _built_on(db: Database, name: str, bases: Mapping[str, Artifact]) -> Artifact | None:
+def _built_on(db: Database, name: str, bases: Mapping[str, Artifact], arriving: Iterable[Artifact]) -> Artifact | None:
     """The newest artifact of `name` whose dependencies are these, as far as it has them."""
-    for each in of_name(db, name):
+    for each in (*(known for known in arriving if known.name == name), *of_name(db, name)):
         shared = bases.keys() & each.build.dependencies.keys()
         if shared and all(each.build.dependencies[base] == bases[base].build_key for base in shared):
             return each

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import build
 from bundles import MODEL, Forged, Model, contents, sha256, trivial_build, trivial_files
 from hive_cli import HiveCli, until
+from hive_runner.frozen import replace
 
 from hive import bundle, installed, manifest, tarball
 from hive.config import load_settings
 from hive.errors import DamageFound, NoCapacity, RequestError
-from hive.model import UNKNOWN
+from hive.model import UNKNOWN, Build
 from hive.paths import Home
 from hive.service import Export, Hive
 
@@ -54,18 +54,19 @@ def made(here: Hive, tmp_path: Path) -> Export:
     return here.export("trivial", str(tmp_path / "trivial.tar"), silent)
 
 
-def pair() -> list[Model]:
-    """trivial, and base, which it was built on. base comes second."""
-    base = Model(manifest.facts(replace_name("base"), (), True), trivial_files("base"))
-    needs = {"base": base.facts["build_key"]}
-    model = Model(manifest.facts(trivial_build(dependencies=needs), (), True))
-    model.files["recipe/recipe.toml"] += b'\n[depends]\npackages = ["base>=1"]\n'
-    return [model, base]
+def pair(name: str = "trivial", version: str = "1.0.0", base: str = "1.0.0", wanted: str = ">=1") -> list[Model]:
+    """A model, and base, which it was built on. base comes second. wanted: which versions of base it needs."""
+    below = Model(manifest.facts(replace_name("base", version=base), (), True), trivial_files("base", base))
+    needs = {"base": below.facts["build_key"]}
+    model = Model(
+        manifest.facts(replace_name(name, version=version, dependencies=needs), (), True), trivial_files(name, version)
+    )
+    model.files["recipe/recipe.toml"] += f'\n[depends]\npackages = ["base{wanted}"]\n'.encode()
+    return [model, below]
 
 
-def replace_name(name: str, **fields: object) -> object:
-    ours = trivial_build()
-    return build(name, recipe_digest=ours.recipe_digest, params=ours.params, **fields)
+def replace_name(name: str, **fields: object) -> Build:
+    return replace(trivial_build(**fields), name=name)
 
 
 # -- out
@@ -236,6 +237,48 @@ def test_a_dependency_does_not_replace_what_others_use(tmp_path: Path, there: Hi
     assert actions == {"base": "store", "trivial": "install"}
     assert installed.get(there.db, "base").artifact == mine.digest
     assert there.store.has(models[1].digest)
+
+
+def arrive(hive: Hive, folder: Path, *models: Model) -> dict[str, str]:
+    """Import a bundle of these; what became of each, which a dry run has foretold."""
+    path = Forged(list(models)).write(folder / "arriving.tar")
+    foretold = hive.import_bundle(path, True, silent)
+    arrivals = hive.import_bundle(path, False, silent)
+    assert arrivals == [replace(each, artifact=arrivals[at].artifact) for at, each in enumerate(foretold)]
+    return {f"{each.artifact.name} {each.artifact.version}": each.why or each.action for each in arrivals}
+
+
+def active(hive: Hive) -> set[str]:
+    return {f"{package.name} {package.version}" for package in hive.packages()}
+
+
+def test_a_dependency_replaces_what_does_not_do_for_the_model(tmp_path: Path, there: Hive) -> None:
+    arrive(there, tmp_path, pair()[1])
+    done = arrive(there, tmp_path, *pair(base="2.0.0", wanted=">=2"))
+    assert done == {"base 2.0.0": "replace", "trivial 1.0.0": "install"}
+    assert active(there) == {"base 2.0.0", "trivial 1.0.0"}
+    assert not installed.get(there.db, "base").automatic  # it was asked for once, and stays so
+
+
+def test_a_model_that_would_leave_another_without_what_it_needs_is_only_stored(tmp_path: Path, there: Hive) -> None:
+    arrive(there, tmp_path, *pair("old", base="1.0.0", wanted="<2"))
+    done = arrive(there, tmp_path, *pair("new", base="2.0.0", wanted=">=2"))
+    assert done == {"base 2.0.0": "store", "new 1.0.0": "old 1.0.0 needs base <2"}
+    assert arrive(there, tmp_path, pair(base="2.0.0")[1]) == {"base 2.0.0": "old 1.0.0 needs base <2"}
+    assert active(there) == {"base 1.0.0", "old 1.0.0"}
+    assert [each.version for each in there.details("new@1.0.0").inactive] == ["1.0.0"]
+
+
+def test_what_was_built_on_the_new_dependency_comes_with_it(tmp_path: Path, there: Hive) -> None:
+    """old 2 could not become active beside new 1; now all that needs base 2 does, old 2 by what is here already."""
+    arrive(there, tmp_path, *pair("old", base="1.0.0", wanted="<2"))
+    arrive(there, tmp_path, *pair("third", base="1.0.0", wanted="<2"))
+    refused = arrive(there, tmp_path, *pair("old", "2.0.0", base="2.0.0", wanted=">=2"))
+    assert refused == {"base 2.0.0": "store", "old 2.0.0": "third 1.0.0 needs base <2"}
+    done = arrive(there, tmp_path, *pair("third", "2.0.0", base="2.0.0", wanted=">=2"))
+    assert done == {"base 2.0.0": "replace", "third 2.0.0": "replace", "old 2.0.0": "replace"}
+    assert active(there) == {"base 2.0.0", "old 2.0.0", "third 2.0.0"}
+    assert there.db.all("packages.generations")[-1]["reason"] == "import base 2.0.0 third 2.0.0 old 2.0.0"
 
 
 def test_what_was_needed_only_is_asked_for_once_it_is_imported_by_itself(tmp_path: Path, there: Hive) -> None:

@@ -95,8 +95,10 @@ def _words(arrival: Arrival, dry_run: bool) -> str:
         "install": f"{name} {would}installed",
         "replace": f"{name} {would}installed in place of {instead}",
         "keep": f"{name} is installed already",
-        "store": f"{name} {would}stored; installed stays {instead}",
+        "store": f"{name} {would}stored" + (f"; installed stays {instead}" if before else ""),
     }[arrival.action]
+    if arrival.why:
+        words += f"\n  not active: {arrival.why}; use it as {artifact.name}@{artifact.version}"
     return words if artifact.real else f"{words}\n  WARNING: profile {artifact.build.profile} is NO REAL MODEL"
 
 
@@ -117,4 +119,5 @@ def _arrival_json(arrival: Arrival) -> dict[str, Any]:
         **_artifact_json(arrival.artifact),
         "automatic": arrival.automatic,
         "before": asdict(arrival.before) if arrival.before else None,
+        "why": arrival.why,
     }
