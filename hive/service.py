@@ -98,8 +98,9 @@ class Ticket:
 
 @frozen
 class Details:
-    """All there is to say of one name."""
+    """All there is to say of one name, or of one version of it."""
 
+    name: str
     recipe: Recipe | None
     package: Package | None
     artifact: Artifact | None
@@ -198,10 +199,12 @@ class Hive(Authoring):
     def details(self, request: str) -> Details:
         """Of a name, or of one version as name@1.1. Raises RequestError if it is neither a recipe nor installed."""
         from hive.recipe import read_recipe
-        from hive.versions import newest, satisfies, split_request
+        from hive.versions import check_range, newest, satisfies, split_request
 
         name, wanted = split_request(request)
+        check_range(wanted)
         db, package, artifact, folder = self._reading, None, None, None
+        stored = installed.inactive(db, name) if db else []
         if db:
             with suppress(RequestError):
                 package = installed.choose(db, request)
@@ -211,12 +214,15 @@ class Hive(Authoring):
         there = [release.version for release in releases if satisfies(release.version, wanted)]
         if there:
             recipe: Recipe | None = self.index.recipe(name, newest(there))
-        elif package is None:
-            recipe = self.index.recipe(name, wanted.removeprefix("=="))  # which says what there is
-        else:
+        elif package is not None:
             recipe = read_recipe(folder / "recipe", "installed") if wanted and folder else None
-        others = tuple(each for each in installed.inactive(db, name)) if db else ()
-        return Details(recipe, package, artifact, folder, tuple(r.version for r in releases), others)
+        elif stored and not releases:
+            have = ", ".join(each.version for each in stored)
+            hint = f"hive info {name}@{stored[0].version}"
+            raise RequestError(f"{request} is not installed, and no source has it", f"in the store are {have}", hint)
+        else:
+            recipe = self.index.recipe(name, wanted.removeprefix("=="))  # which says what there is
+        return Details(name, recipe, package, artifact, folder, tuple(r.version for r in releases), tuple(stored))
 
     def card(self, name: str) -> str:
         """The model card of what is installed, else of the recipe, without front matter. Raises RequestError."""
@@ -229,23 +235,29 @@ class Hive(Authoring):
         except (OSError, ValueError) as error:
             raise RequestError(f"{name} has no model card", str(error)) from error
 
-    def document(self, name: str, kind: str) -> Any:
-        """What an installed model says of itself. kind: "provenance" or "bom". Raises RequestError."""
+    def document(self, request: str, kind: str) -> Any:
+        """What an installed model says of itself, NAME or NAME@VERSION. kind: "provenance" or "bom".
+
+        Raises RequestError.
+        """
         import json
 
         from hive.bom import BOM
         from hive.provenance import PROVENANCE
 
-        if self._reading is None:
-            raise RequestError(f"{name} is not installed", "nothing is", f"hive install {name}")
-        folder = self.store.path(installed.get(self._reading, name).artifact)
+        folder = self.store.path(installed.choose(self._installed_db([request]), request).artifact)
         try:
             return json.loads((folder / {"provenance": PROVENANCE, "bom": BOM}[kind]).read_text())
         except (OSError, ValueError) as error:
-            raise RequestError(f"{name} has no {kind} that can be read", str(error), f"hive verify {name}") from error
+            why, hint = str(error), f"hive verify {request}"
+            raise RequestError(f"{request} has no {kind} that can be read", why, hint) from error
 
     def known_names(self) -> list[str]:
         return self.index.names()
+
+    def known_versions(self, name: str) -> list[str]:
+        """That the source of a name has, the newest first."""
+        return [release.version for release in self.index.releases(name)]
 
     # -- packages: changing
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hive.cli.options import complete_installed, json_option, print_json
+from hive.cli.options import complete_stored, json_option, print_json
 
 if TYPE_CHECKING:
     from hive.bundle import Arrival
@@ -20,7 +20,7 @@ SHOWN_EVERY_S = 0.1
 
 
 @click.command()
-@click.argument("name", metavar="NAME[@VERSION]", shell_complete=complete_installed)
+@click.argument("name", metavar="NAME[@VERSION]", shell_complete=complete_stored)
 @click.option("-o", "--output", metavar="FILE", help="File to write (default: NAME-VERSION.tar, in this folder).")
 @json_option
 def export(name: str, output: str | None, as_json: bool) -> None:

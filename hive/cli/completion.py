@@ -15,6 +15,8 @@ PLACES = {
     "fish": ".config/fish/completions/hive.fish",
     "zsh": ".zfunc/_hive",
 }
+# bash would cut NAME@VERSION at the @
+BASH = "COMP_WORDBREAKS=${COMP_WORDBREAKS//@}\n"
 
 
 def install_completion(app: click.Command) -> str:
@@ -27,6 +29,7 @@ def install_completion(app: click.Command) -> str:
         )
     target = Path.home() / PLACES[shell]
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(completer(app, {}, "hive", "_HIVE_COMPLETE").source())
+    script = completer(app, {}, "hive", "_HIVE_COMPLETE").source()
+    target.write_text(BASH + script if shell == "bash" else script)
     extra = "; put 'fpath+=~/.zfunc; autoload -Uz compinit && compinit' in ~/.zshrc" if shell == "zsh" else ""
     return f"completion for {shell} is in {target}; it works in the next shell{extra}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from hive.service import Hive
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,15 +24,38 @@ def print_json(document: Any) -> None:
 
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names that a source has or that are installed; after NAME@, versions."""
     from hive.service import Hive
 
-    return [CompletionItem(name) for name in Hive.open().known_names() if name.startswith(incomplete)]
+    hive = Hive.open()
+    name, at, _ = incomplete.partition("@")
+    if at:
+        return _starting(incomplete, (*(f"{name}@{v}" for v in hive.known_versions(name)), *_stored(hive, name)))
+    return _starting(incomplete, sorted({*hive.known_names(), *(package.name for package in hive.packages())}))
 
 
 def complete_installed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of what is installed."""
     from hive.service import Hive
 
-    return [CompletionItem(p.name) for p in Hive.open().packages() if p.name.startswith(incomplete)]
+    return _starting(incomplete, [package.name for package in Hive.open().packages()])
+
+
+def complete_stored(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of what is installed; after NAME@, versions in the store."""
+    from hive.service import Hive
+
+    hive = Hive.open()
+    name, at, _ = incomplete.partition("@")
+    return _starting(incomplete, _stored(hive, name) if at else [package.name for package in hive.packages()])
+
+
+def _stored(hive: Hive, name: str) -> list[str]:
+    return [f"{each.name}@{each.version}" for each in (*hive.packages(), *hive.inactive()) if each.name == name]
+
+
+def _starting(incomplete: str, words: Iterable[str]) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in dict.fromkeys(words) if word.startswith(incomplete)]
 
 
 def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hive.cli.options import complete_installed, complete_model, json_option, key_values, print_json
+from hive.cli.options import complete_installed, complete_model, complete_stored, json_option, key_values, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hive.model import Job, Package, Plan, Step
-    from hive.service import Hive, InstallRequest
+    from hive.service import Details, Hive, InstallRequest
 
 
 @click.command()
@@ -384,7 +384,7 @@ def search(words: tuple[str, ...], quiet: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", shell_complete=complete_model)
+@click.argument("name", metavar="NAME[@VERSION]", shell_complete=complete_model)
 @click.option("--card", is_flag=True, help="Print the model card.")
 @click.option("--provenance", is_flag=True, help="Print how it was built: an in-toto statement with SLSA provenance.")
 @click.option("--bom", is_flag=True, help="Print what it consists of: a CycloneDX bill of materials.")
@@ -407,7 +407,7 @@ def info(name: str, card: bool, provenance: bool, bom: bool, as_json: bool) -> N
     details = hive.details(name)
     recipe, package, artifact = details.recipe, details.package, details.artifact
     if as_json:
-        facts: dict[str, Any] = {"name": name.partition("@")[0], "recipe": None, "installed": None}
+        facts: dict[str, Any] = {"name": details.name, "recipe": None, "installed": None}
         facts["versions"] = list(details.versions)
         facts["inactive"] = [package_json(each) for each in details.inactive]
         if recipe:
@@ -419,20 +419,21 @@ def info(name: str, card: bool, provenance: bool, bom: bool, as_json: bool) -> N
             facts["installed"] = {**package_json(package), "artifact": asdict(artifact), "path": str(details.folder)}
         print_json(facts)
     else:
-        _print_info(name, details)
+        _print_info(details)
 
 
-def _print_info(name: str, details: Any) -> None:
+def _print_info(details: Details) -> None:
     from hive.console import ago, duration, isolation_table, metrics_table, short, size
     from hive.model import UNKNOWN, Isolation
 
     recipe, package, artifact = details.recipe, details.package, details.artifact
     is_ours = artifact is not None and artifact.isolation != UNKNOWN
-    rows: list[tuple[str, str]] = [("name", name.partition("@")[0])]
+    rows: list[tuple[str, str]] = [("name", details.name)]
     if recipe:
+        here = f"{'installed' if package.active else 'in the store'}: {package.version}" if package else "not installed"
         rows += [
             ("summary", recipe.summary),
-            ("version", recipe.version + (f" (installed: {package.version})" if package else " (not installed)")),
+            ("version", f"{recipe.version} ({here})"),
             ("licence", recipe.licence),
             ("source", f"{recipe.source}: {recipe.path}"),
             ("profiles", ", ".join(p.name + ("" if p.real else " (no real model)") for p in recipe.profiles.values())),
@@ -454,7 +455,10 @@ def _print_info(name: str, details: Any) -> None:
     if package and artifact:
         build = artifact.build
         rows += [
-            ("installed", f"{ago(package.installed_at)}, {package.profile}{'' if package.real else ': NO REAL MODEL'}"),
+            (
+                "installed" if package.active else "built",
+                f"{ago(package.installed_at)}, {package.profile}{'' if package.real else ': NO REAL MODEL'}",
+            ),
             ("artifact", f"{artifact.digest} ({size(artifact.size_bytes)})"),
             ("path", str(details.folder)),
             ("build key", artifact.build_key),
@@ -478,7 +482,7 @@ def _print_info(name: str, details: Any) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, shell_complete=complete_installed)
+@click.argument("names", nargs=-1, metavar="[NAME[@VERSION]]...", shell_complete=complete_stored)
 @json_option
 def verify(names: tuple[str, ...], as_json: bool) -> None:
     """Hash the files of installed models again and name each one that is damaged."""

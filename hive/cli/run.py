@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hive.cli.options import complete_installed, json_option, print_json
+from hive.cli.options import complete_stored, json_option, print_json
 
 if TYPE_CHECKING:
     from hive.inference import RunOutcome
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name", shell_complete=complete_installed)
+@click.argument("name", shell_complete=complete_stored)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="INPUT... [--OPTION VALUE]...")
 @click.option("-o", "--output", help="File to write (default: named after the input, in this folder).")
 @click.option("--sample", is_flag=True, help="No input of your own: let the recipe make one, and use it.")

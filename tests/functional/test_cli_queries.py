@@ -255,6 +255,11 @@ def test_completion_knows_models_and_installs_itself(hive: HiveCli) -> None:
     told = hive.ok("--install-completion", SHELL="/bin/bash")
     script = Path(os.environ["HOME"], ".local/share/bash-completion/completions/hive")
     assert str(script) in told.out and "_HIVE_COMPLETE" in script.read_text()
+    breaks = subprocess.run(
+        ["bash", "-c", """COMP_WORDBREAKS=' @><='; . "$1"; echo "$COMP_WORDBREAKS" """, "bash", script],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert breaks.stdout == " ><=\n", "NAME@VERSION is one word"
 
 
 def test_no_command_is_slow_to_import_what_it_does_not_use(hive: HiveCli) -> None:

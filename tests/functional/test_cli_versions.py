@@ -57,6 +57,65 @@ def test_versions_stand_side_by_side_and_one_is_active(hive: HiveCli) -> None:
     hive.ok("verify", "base@1.0")
 
 
+def test_each_version_says_of_itself_what_it_is(hive: HiveCli) -> None:
+    hive.ok("install", "base@1.0")
+    hive.ok("install", "base@1.1")
+    for request, version in (("base", "1.1"), ("base@1.1", "1.1"), ("base@1.0", "1.0"), ("base<1.1", "1.0")):
+        statement = hive.ok("info", request, "--provenance").json()
+        assert statement["predicate"]["buildDefinition"]["externalParameters"]["version"] == version
+        assert hive.ok("info", request, "--bom").json()["metadata"]["component"]["version"] == version
+        facts = hive.ok("info", request, "--json").json()
+        assert facts["name"] == "base" and facts["installed"]["version"] == version
+        assert facts["installed"]["active"] is (version == "1.1")
+        assert (
+            Path(facts["installed"]["path"], "README.md").read_text().endswith(hive.ok("info", request, "--card").out)
+        )
+    assert "1.0 (in the store: 1.0)" in hive.ok("info", "base@1.0").out
+    assert "1.1 (installed: 1.1)" in hive.ok("info", "base").out
+
+
+def test_a_version_that_nothing_has_is_told(hive: HiveCli, source: Path) -> None:
+    put(source, "base", "2.0")
+    hive.ok("install", "base@1.0")
+    for document in ("--provenance", "--bom"):
+        for request in ("base@1.1", "base@9"):
+            refused = hive("info", request, document)
+            assert refused.code == 1 and "in the store are 1.0" in refused.err, refused
+    assert hive.ok("info", "base@2.0", "--json").json()["installed"] is None
+    for request in ("base@1.1.1.x", "base>=x", "base@"):
+        refused = hive("info", request)
+        assert refused.code == 1 and "is not" in refused.err, refused
+    refused = hive("info", "bsae@1.0")
+    assert refused.code == 1 and "did you mean base?" in refused.err
+
+
+def test_a_version_in_the_store_alone_can_be_asked_about(hive: HiveCli, source: Path) -> None:
+    hive.ok("install", "base@1.0")
+    hive.ok("remove", "base")
+    (source / "base").rename(source.parent / "gone")
+    assert "in the store are 1.0" in hive("info", "base@9").err
+    refused = hive("info", "base")
+    assert refused.code == 1 and "hive info base@1.0" in refused.err
+    told = hive.ok("info", "base@1.0").out
+    assert "base 1.0" in told or "1.0 (in the store: 1.0)" in told
+    assert hive.ok("info", "base@1.0", "--bom").json()["metadata"]["component"]["version"] == "1.0"
+
+
+def test_versions_are_completed(hive: HiveCli) -> None:
+    hive.ok("install", "base@1.0")
+
+    def completed(words: str) -> list[str]:
+        count = str(len(words.split()) - 1)
+        told = hive.ok(_HIVE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=count).out
+        return [line.removeprefix("plain,") for line in told.split()]
+
+    assert completed("hive info b") == ["base"]
+    assert completed("hive info base@") == completed("hive install base@1") == ["base@1.1", "base@1.0"]
+    for command in ("run", "verify", "export"):
+        assert completed(f"hive {command} base@") == ["base@1.0"]
+    assert completed("hive verify b") == ["base"] and completed("hive verify nothing@") == []
+
+
 def test_a_version_is_loaded_by_name(hive: HiveCli, monkeypatch: pytest.MonkeyPatch) -> None:
     import hive as library
 
