@@ -1,8 +1,9 @@
 """`hive export` and `hive import`: models with what they depend on in one file, for a machine without a network.
 
-A bundle is a tar (tarball.py) that holds an OCI image layout (modelpack.py). Equal artifacts make equal bundles. What
-comes in is believed in nothing: each document by its digest, then each file by its artifact's manifest, then the recipe
-by what the build says of it; all of it in staging, and only then one rename an artifact and one transaction.
+A bundle is a tar (tarball.py) that holds an OCI image layout (modelpack.py). Equal artifacts of one class of machines
+make equal bundles. What comes in is believed in nothing: each document by its digest, then each file by its artifact's
+manifest, then the recipe by what the build says of it; all of it in staging, and only then one rename an artifact and
+one transaction.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def _pack(store: Store, artifact: Artifact, contents: dict[str, bytes | File]) -
     recipe = read_recipe(folder / "recipe", "installed")
     weights = folder / "weights.safetensors"
     config = _document(modelpack.config_of(artifact.name, artifact.version, recipe, layers, weights), contents)
-    return _document(modelpack.image_of(config, layers), contents)
+    return _document(modelpack.image_of(config, layers, artifact.determinism), contents)
 
 
 def _document(raw: bytes, contents: dict[str, bytes | File]) -> Blob:
@@ -413,7 +414,7 @@ class Bundle:
             raise DocumentError(f"the artifact of {artifact.name} does not list the files of its image")
         raw = self._document(image.config)
         modelpack.check_config(raw, artifact.name, artifact.version, image.layers)
-        return Packed(artifact, image.layers)
+        return Packed(replace(artifact, determinism=image.determinism), image.layers)
 
     def _check_there(self, blob: Blob) -> None:
         member = self.members.get(blob.name)

@@ -99,6 +99,7 @@ def record_artifact(db: Database, made: Artifact) -> None:
             "pins": json.dumps(made.pins),
             "isolation": made.isolation,
             "depends": json.dumps(made.depends),
+            "determinism": made.determinism,
         },
     )
 

@@ -372,6 +372,7 @@ class Artifact:
     isolation: str
     wall_s: float
     depends: tuple[str, ...] = ()  # models with their ranges, such as base>=1
+    determinism: str = ""  # the class of machines that gives these bytes (determinism.py), "" where it is not known
 
 
 @frozen

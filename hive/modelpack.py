@@ -33,6 +33,8 @@ WEIGHT, WEIGHT_CONFIG, DOC, CODE, DATASET = (
 LAYER_TYPES = frozenset((WEIGHT, WEIGHT_CONFIG, DOC, CODE, DATASET))
 FILE_PATH, TITLE = "org.cncf.model.filepath", "org.opencontainers.image.title"
 REF_NAME = "org.opencontainers.image.ref.name"
+DETERMINISM = "hive.determinism"
+MAX_NOTE_CHARACTERS = 300
 DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 DOCUMENTS = ("README.md", "metrics.json", "provenance.json", "bom.json")
 PRECISIONS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I8": "int8"}
@@ -68,6 +70,7 @@ class Image:
 
     config: Blob
     layers: tuple[Layer, ...]
+    determinism: str = ""  # the class of machines that gives its bytes, as its sender says; "" if it says nothing
 
 
 # -- writing
@@ -105,10 +108,12 @@ def config_of(name: str, version: str, recipe: Recipe, layers: Sequence[Layer], 
     )
 
 
-def image_of(config: Blob, layers: Iterable[Layer]) -> bytes:
+def image_of(config: Blob, layers: Iterable[Layer], determinism: str) -> bytes:
     """The image manifest."""
+    notes = {"annotations": {DETERMINISM: determinism}} if determinism else {}
     return _bytes(
         {
+            **notes,
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "artifactType": ARTIFACT_TYPE,
@@ -226,7 +231,11 @@ def read_image(raw: bytes) -> Image:
         layers.append(Layer(path, blob))
     if "config" not in document:
         raise DocumentError("an image has no config")
-    return Image(_blob(document["config"], (CONFIG_TYPE,), "a config"), tuple(layers))
+    notes = document.get("annotations")
+    said = notes.get(DETERMINISM, "") if isinstance(notes, dict) else ""
+    if not isinstance(said, str) or len(said) > MAX_NOTE_CHARACTERS or not said.isprintable():
+        raise DocumentError(f"an image says {DETERMINISM} in no words")
+    return Image(_blob(document["config"], (CONFIG_TYPE,), "a config"), tuple(layers), said)
 
 
 def check_config(raw: bytes, name: str, version: str, layers: Iterable[Layer]) -> None:

@@ -11,11 +11,10 @@ from hive_runner.frozen import frozen
 
 from hive import installed, pinning
 from hive.db import Database
-from hive.determinism import determinism_class
 from hive.errors import LockError, NotReproducible, RequestError
 from hive.index import Index
 from hive.lockfile import Lock, Locked, keep_built, read_lock, render, stale_fields
-from hive.model import Recipe
+from hive.model import UNKNOWN, Recipe
 from hive.plan import Choices
 from hive.project import PROJECT_FILE, Wanted, read_project
 
@@ -150,7 +149,7 @@ class Projects:
                 return {
                     "artifact": made.digest,
                     "build_key": made.build_key,
-                    "determinism": determinism_class(build, made.pins),
+                    "determinism": made.determinism or UNKNOWN,
                     "environment": build.environment,
                     "pins": list(made.pins),
                 }

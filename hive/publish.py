@@ -15,6 +15,7 @@ from hive import bom, gates, installed, manifest, provenance, queue
 from hive.bom import BOM
 from hive.card import CARD, render
 from hive.db import Database
+from hive.determinism import determinism_class
 from hive.manifest import METRICS
 from hive.model import Artifact, Failure, Job, canonical_json
 from hive.paths import Home
@@ -153,6 +154,7 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
         isolation=f"{attempt.runner}: {attempt.isolation}",
         wall_s=round(sum(max(0.0, (each.ended_at or now) - each.started_at) for each in attempts), 3),
         depends=job.work.depends,
+        determinism=determinism_class(job.build, job.work.pins),
     )
     while True:
         with db.write():

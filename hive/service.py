@@ -252,6 +252,12 @@ class Hive(Authoring):
             why, hint = str(error), f"hive verify {request}"
             raise RequestError(f"{request} has no {kind} that can be read", why, hint) from error
 
+    def class_here(self, artifact: Artifact) -> str:
+        """The class of machines (determinism.py) that this one would be for an artifact's build."""
+        from hive.determinism import determinism_class
+
+        return determinism_class(artifact.build, artifact.pins)
+
     def known_names(self) -> list[str]:
         return self.index.names()
 

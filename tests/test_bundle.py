@@ -112,6 +112,28 @@ def test_equal_artifacts_make_equal_bundles(made: Export, here: Hive, there: Hiv
     assert again.size_bytes == made.path.stat().st_size
 
 
+def test_the_class_of_machines_travels_with_the_model(here: Hive, there: Hive, tmp_path: Path) -> None:
+    """Beside its files: on another class the same bytes would be the same artifact."""
+    made_on = "cpu, 1 math thread, no torch, x86_64 avx512 Intel"
+    with here.db.write():
+        here.db.connection.execute("UPDATE artifacts SET determinism = ?", (made_on,))
+    done = here.export("trivial", str(tmp_path / "out.tar"), silent)
+    [arrival] = there.import_bundle(done.path, False, silent)
+    assert installed.artifact(there.db, arrival.artifact.digest).determinism == made_on
+    again = there.export("trivial", str(tmp_path / "again.tar"), silent)
+    assert again.path.read_bytes() == done.path.read_bytes()
+
+
+@pytest.mark.parametrize("said", [7, "x" * 301, "cpu\x1b[2J"])
+def test_a_class_that_is_no_line_of_text_is_refused(said: object, there: Hive, tmp_path: Path) -> None:
+    def annotate(image: dict[str, object]) -> None:
+        image["annotations"] = {"hive.determinism": said}
+
+    with pytest.raises(RequestError) as refused:
+        there.import_bundle(Forged(on_image=annotate).write(tmp_path / "evil.tar"), False, silent)
+    assert "in no words" in refused.value.why
+
+
 def test_a_damaged_artifact_is_not_exported(here: Hive, tmp_path: Path) -> None:
     weights = here.store.path(Model().digest) / "weights.json"
     for harm in (b"[0, 1, 3]", b"[0, 1", b"[0, 1, 2, 3]"):

@@ -416,13 +416,18 @@ def info(name: str, card: bool, provenance: bool, bom: bool, as_json: bool) -> N
                 "path": str(recipe.path),
             }
         if package and artifact:
-            facts["installed"] = {**package_json(package), "artifact": asdict(artifact), "path": str(details.folder)}
+            facts["installed"] = {
+                **package_json(package),
+                "artifact": asdict(artifact),
+                "path": str(details.folder),
+                "class_here": hive.class_here(artifact),
+            }
         print_json(facts)
     else:
-        _print_info(details)
+        _print_info(details, hive.class_here(artifact) if artifact else "")
 
 
-def _print_info(details: Details) -> None:
+def _print_info(details: Details, class_here: str) -> None:
     from hive.console import ago, duration, isolation_table, metrics_table, short, size
     from hive.model import UNKNOWN, Isolation
 
@@ -454,6 +459,9 @@ def _print_info(details: Details) -> None:
         rows.append(("pinned", f"at {package.version}: upgrade leaves it alone"))
     if package and artifact:
         build = artifact.build
+        same_on = artifact.determinism or "not known: it was imported, or the database lost"
+        if artifact.determinism != class_here:
+            same_on += f" (this machine: {class_here})"
         rows += [
             (
                 "installed" if package.active else "built",
@@ -467,6 +475,7 @@ def _print_info(details: Details) -> None:
             ("params", ", ".join(f"{key}={value}" for key, value in build.params.items()) or "none"),
             ("data", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "made by the recipe"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
+            ("same bytes on", same_on),
             ("built in", duration(artifact.wall_s) if is_ours else "unknown: it was imported, or the database lost"),
         ]  # fmt: skip
     width = max(len(label) for label, _ in rows)

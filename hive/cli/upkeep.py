@@ -200,21 +200,34 @@ def rebuild(name: str, check: bool, runner: str, as_json: bool) -> None:
     from hive.service import Hive
 
     hive = Hive.open()
-    before = hive.details(name).package
-    job = _built(hive, hive.rebuild(name, check, runner, say), as_json)
-    made = before.artifact if before else ""
-    found = hive.differences(made, job.artifact or "")
+    before = hive.details(name).artifact
+    job = hive.rebuild(name, check, runner, say)
+    assert before is not None  # what is not installed was refused
+    across = _across(before.determinism, hive.class_here(before))
+    if across:
+        say(f"note: {across}; equal bytes are promised within one class")
+    job = _built(hive, job, as_json)
+    found = hive.differences(before.digest, job.artifact or "")
     if as_json:
         facts = [{**vars(each), "in_words": str(each)} for each in found]
-        print_json({"name": name, "job": job.id, "artifact": job.artifact, "same": not found, "differences": facts})
+        answer = {"name": name, "job": job.id, "artifact": job.artifact, "same": not found, "differences": facts}
+        print_json({**answer, "class": before.determinism or None, "class_here": hive.class_here(before)})
     else:
         for each in found:
             click.echo(str(each))
     if found:
         where = "nothing was installed" if check else "the new one is installed; hive rollback brings back the other"
-        raise NotReproducible(f"{name} was not built to the same bytes", str(found[0]), where)
+        why = f"{found[0]}; {across}" if across else str(found[0])
+        raise NotReproducible(f"{name} was not built to the same bytes", why, where)
     if not as_json:
-        say(f"{name} is reproducible: the same bytes, {made}")
+        say(f"{name} is reproducible: the same bytes, {before.digest}" + (f" ({across})" if across else ""))
+
+
+def _across(made_on: str, here: str) -> str:
+    """Which two classes of machines (determinism.py) a comparison is across, in words; "" within one."""
+    if made_on == here:
+        return ""
+    return f"it was built on {made_on or 'a class of machines that is not known'}, and is compared on {here}"
 
 
 def _built(hive: Hive, job: Job, quiet: bool) -> Job:

@@ -28,10 +28,11 @@ DELETE FROM pins WHERE name = :name;
 
 -- name: insert_artifact
 INSERT OR IGNORE INTO artifacts
-    (digest, name, version, build_key, size_bytes, created_at, real, build, metrics, pins, isolation, wall_s, depends)
+    (digest, name, version, build_key, size_bytes, created_at, real, build, metrics, pins, isolation, wall_s, depends,
+     determinism)
 VALUES
     (:digest, :name, :version, :build_key, :size_bytes, :now, :real, :build, :metrics, :pins, :isolation, :wall_s,
-     :depends);
+     :depends, :determinism);
 
 -- name: artifact
 SELECT * FROM artifacts WHERE digest = :digest;

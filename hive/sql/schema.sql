@@ -1,4 +1,4 @@
--- Version 4. A test shows that the migrations end here.
+-- Version 5. A test shows that the migrations end here.
 
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,7 +91,8 @@ CREATE TABLE artifacts (
     pins TEXT NOT NULL,
     isolation TEXT NOT NULL,
     wall_s REAL NOT NULL,
-    depends TEXT NOT NULL DEFAULT '[]'
+    depends TEXT NOT NULL DEFAULT '[]',
+    determinism TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX artifacts_key ON artifacts (build_key);
 CREATE INDEX artifacts_name ON artifacts (name);

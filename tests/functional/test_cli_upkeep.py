@@ -132,6 +132,29 @@ def test_rebuild_check_proves_a_build_and_installs_nothing(hive: HiveCli) -> Non
     assert hive.ok("queue", "list", "-q").out == "3\n2\n1\n", "each was really built"
 
 
+def test_the_class_of_machines_is_on_record_and_a_comparison_across_classes_is_told(hive: HiveCli) -> None:
+    hive.ok("install", "trivial", "dice")
+    installed = hive.ok("info", "trivial", "--json").json()["installed"]
+    here = installed["class_here"]
+    assert installed["artifact"]["determinism"] == here and here.startswith("cpu, 1 math thread, ")
+    assert f"same bytes on  {here}\n" in hive.ok("info", "trivial").out
+    within = hive.ok("rebuild", "trivial", "--check")
+    assert "class" not in within.err
+    for before, told in (("cpu, 1 math thread, no torch, x86_64 avx1024 Intel", "avx1024"), ("", "not known")):
+        db = hive.service().db
+        with db.write():
+            db.connection.execute("UPDATE artifacts SET determinism = ?", (before,))
+        line = next(line for line in hive.ok("info", "trivial").out.splitlines() if line.startswith("same bytes on"))
+        assert told in line and f"(this machine: {here})" in line
+        across = hive.ok("rebuild", "trivial", "--check")
+        assert "note: it was built on" in across.err and told in across.err and here in across.err
+        assert "the same bytes" in across.err
+        facts = hive.ok("rebuild", "trivial", "--check", "--json").json()
+        assert (facts["same"], facts["class"], facts["class_here"]) == (True, before or None, here)
+        refused = hive("rebuild", "dice", "--check")
+        assert refused.code == 8 and "why: " in refused.err and told in refused.err.partition("why: ")[2]
+
+
 def test_rebuild_of_what_is_not_reproducible_names_the_tensor(hive: HiveCli) -> None:
     hive.ok("install", "dice")
     made = artifact(hive, "dice")
