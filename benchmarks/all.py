@@ -19,6 +19,7 @@ SMALL = {
     "bundle.py": ("--rounds", "3", "--mib", "256"),
     "training_overhead.py": ("--rounds", "2", "--steps", "4000"),
     "resolve.py": ("--rounds", "5"),
+    "upkeep.py": ("--rounds", "5", "--installs", "50"),
 }
 
 
