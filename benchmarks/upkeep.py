@@ -2,9 +2,9 @@
 
     python benchmarks/upkeep.py [--rounds 15] [--installs 100]
 
-Each install is a generation. `hive rollback` stands beside `hive --version`, which is start-up; du beside `du -s` of the
-same home; gc, which frees all artifacts but the last, beside `rm -rf` of as many folders. Bar: rollback within 100 ms
-beyond start-up. gc must leave what is installed whole, and free all else.
+Each install is a generation. `hive rollback` stands beside `hive --version`, which is start-up; du beside `du -s` of
+the same home; gc, which frees all artifacts but the last, beside `rm -rf` of as many folders. Bar: rollback within
+100 ms beyond start-up. gc must leave what is installed whole, and free all else.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from hive_runner.contract import Metric
@@ -12,6 +14,7 @@ from hive.model import Recipe
 
 CARD = "README.md"
 FENCE = "---"
+PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
 # The licences that the Hub knows by their SPDX name in lower case. Any other is "other", and named beside it.
 HUB_LICENCES = (
     "mit apache-2.0 bsd-2-clause bsd-3-clause isc mpl-2.0 unlicense wtfpl zlib ecl-2.0 epl-2.0 eupl-1.1 eupl-1.2 "
@@ -20,15 +23,17 @@ HUB_LICENCES = (
 )
 
 
-def render(card: str, recipe: Recipe, real: bool, metrics: Sequence[Metric]) -> str:
+def render(card: str, recipe: Recipe, real: bool, metrics: Sequence[Metric], figures: Iterable[str] = ()) -> str:
     """The card under its front matter. card: the author's text, "" for none; what front matter it has of its own
-    stays, except for what hive knows better.
+    stays, except for what hive knows better. figures: their paths in the artifact; the card ends with those that its
+    text does not show.
     """
     own, text = _split(card)
     ours = list(_front_matter(recipe, real, metrics))
     known = {line.partition(":")[0] for line in ours}
     kept = [line for key, lines in own for line in lines if key not in known]
-    return "\n".join([FENCE, *ours, *kept, FENCE, "", text.strip("\n") or f"# {recipe.name}\n\n{recipe.summary}", ""])
+    body = text.strip("\n") or f"# {recipe.name}\n\n{recipe.summary}"
+    return "\n".join([FENCE, *ours, *kept, FENCE, "", body, *_shown(figures, body), ""])
 
 
 def text_of(card: str) -> str:
@@ -61,6 +66,13 @@ def _front_matter(recipe: Recipe, real: bool, metrics: Sequence[Metric]) -> Iter
             for metric in metrics:
                 if metric.dataset == dataset:
                     yield f"    - {{type: {_text(metric.name)}, value: {_number(metric.value)}}}"
+
+
+def _shown(figures: Iterable[str], body: str) -> list[str]:
+    """Images of those figures that the body does not refer to, with a name that Markdown takes as it is."""
+    more = [path for path in figures if path not in body and PLAIN_PATH.fullmatch(path)]
+    lines = [f"![{PurePosixPath(path).stem.replace('_', ' ')}]({path})" for path in more]
+    return ["", "## Figures", *(part for line in lines for part in ("", line))] if lines else []
 
 
 def _split(card: str) -> tuple[list[tuple[str, list[str]]], str]:

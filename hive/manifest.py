@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hive_runner.contract import Metric
@@ -12,6 +14,7 @@ from hive.model import UNKNOWN, Artifact, Build, DataSource
 
 FORMAT = 1  # of the manifest
 METRICS = "metrics.json"
+FIGURE = re.compile(r"figures/[^/]+\.png")
 
 
 def facts(build: Build, pins: tuple[str, ...], real: bool) -> dict[str, Any]:
@@ -26,6 +29,11 @@ def facts(build: Build, pins: tuple[str, ...], real: bool) -> dict[str, Any]:
         "pins": list(pins),
         "real": real,
     }
+
+
+def figures(files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The figures among the files of an artifact: what a recipe wrote as figures/NAME.png."""
+    return sorted(entry["path"] for entry in files if FIGURE.fullmatch(entry["path"]))
 
 
 def artifact(digest: str, size_bytes: int, manifest: dict[str, Any], metrics: Any, now: float) -> Artifact:

@@ -107,6 +107,7 @@ class Details:
     folder: Path | None
     versions: tuple[str, ...] = ()  # that its source has, the newest first
     inactive: tuple[Package, ...] = ()  # other versions that the store has
+    figures: tuple[Path, ...] = ()  # that the recipe drew
 
 
 @frozen
@@ -222,7 +223,18 @@ class Hive(Authoring):
             raise RequestError(f"{request} is not installed, and no source has it", f"in the store are {have}", hint)
         else:
             recipe = self.index.recipe(name, wanted.removeprefix("=="))  # which says what there is
-        return Details(name, recipe, package, artifact, folder, tuple(r.version for r in releases), tuple(stored))
+        return Details(
+            name, recipe, package, artifact, folder, tuple(release.version for release in releases), tuple(stored),
+            tuple(self._figures(artifact)) if artifact else (),
+        )  # fmt: skip
+
+    def _figures(self, artifact: Artifact) -> Iterator[Path]:
+        """The figures that an artifact holds; none where its manifest is damaged."""
+        from hive.manifest import figures
+
+        facts = self.store.sound_manifest(artifact.digest)
+        for path in figures(facts["files"]) if facts else ():
+            yield self.store.path(artifact.digest) / path
 
     def card(self, name: str) -> str:
         """The model card of what is installed, else of the recipe, without front matter. Raises RequestError."""

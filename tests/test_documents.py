@@ -107,6 +107,13 @@ def test_a_model_that_is_none_says_so_and_one_without_a_card_is_named() -> None:
     assert text.endswith("\n# model\n\na model\n")
 
 
+def test_the_card_shows_the_figures_that_its_author_does_not() -> None:
+    drawn = ["figures/loss_curve.png", "figures/map.png", "figures/a [b](c).png"]
+    text = card.render("# model\n\n![ours](figures/map.png)\n", OURS, True, [], drawn)
+    assert text.endswith("![ours](figures/map.png)\n\n## Figures\n\n![loss curve](figures/loss_curve.png)\n")
+    assert "Figures" not in card.render("figures/map.png", OURS, True, [], ["figures/map.png"])
+
+
 # -- provenance
 
 
@@ -200,6 +207,35 @@ def test_a_build_writes_all_of_them_and_info_prints_them(tiny: HiveCli) -> None:
     check_cyclonedx(bill)
     assert any(each["name"] == "torch" for each in json.loads(bill)["components"])
     assert json.loads((folder / "metrics.json").read_text())[0]["baselines"].keys() == {"majority"}
+
+
+def test_figures_are_listed_named_and_shown_and_travel_with_the_model(hive: HiveCli, tmp_path: Path) -> None:
+    hive.ok("install", "draws")
+    installed = hive.ok("info", "draws", "--json").json()["installed"]
+    folder = Path(installed["path"])
+    names = ["figures/weights.png", "figures/weights_by-seed.png"]
+    assert installed["figures"] == [str(folder / name) for name in names]
+    assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in installed["figures"])
+    listed = {each["path"] for each in json.loads((folder / "manifest.json").read_text())["files"]}
+    assert listed >= {*names, "figures/notes.txt"}
+    told = hive.ok("info", "draws").out
+    assert told.count("figure ") == 2 and all(f"  {path}\n" in told for path in installed["figures"])
+    shown = hive.ok("info", "draws", "--card").out
+    assert shown.endswith("## Figures\n\n![weights by-seed](figures/weights_by-seed.png)\n")
+    assert shown.count("figures/weights.png") == 1, "the author shows that one"
+    subjects = {each["name"] for each in hive.ok("info", "draws", "--provenance").json()["subject"]}
+    assert subjects >= set(names)
+
+    hive.ok("export", "draws", "-o", "draws.tar")
+    there = HiveCli(tmp_path / "there", hive.cwd)
+    there.ok("import", "draws.tar")
+    arrived = there.ok("info", "draws", "--json").json()["installed"]["figures"]
+    assert [Path(path).read_bytes() for path in arrived] == [Path(p).read_bytes() for p in installed["figures"]]
+    Path(arrived[0]).chmod(0o600)
+    Path(arrived[0]).write_bytes(b"not it")
+    damaged = there("verify")
+    assert damaged.code == 7 and "draws: figures/weights.png: changed" in damaged.out
+    assert there.ok("info", "draws").code == 0
 
 
 def test_two_builds_of_one_key_are_one_artifact(hive: HiveCli) -> None:

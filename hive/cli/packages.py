@@ -420,6 +420,7 @@ def info(name: str, card: bool, provenance: bool, bom: bool, as_json: bool) -> N
                 **package_json(package),
                 "artifact": asdict(artifact),
                 "path": str(details.folder),
+                "figures": [str(path) for path in details.figures],
                 "class_here": hive.class_here(artifact),
             }
         print_json(facts)
@@ -428,7 +429,7 @@ def info(name: str, card: bool, provenance: bool, bom: bool, as_json: bool) -> N
 
 
 def _print_info(details: Details, class_here: str) -> None:
-    from hive.console import ago, duration, isolation_table, metrics_table, short, size
+    from hive.console import ago, duration, isolation_table, metrics_table, plain, short, size
     from hive.model import UNKNOWN, Isolation
 
     recipe, package, artifact = details.recipe, details.package, details.artifact
@@ -469,6 +470,7 @@ def _print_info(details: Details, class_here: str) -> None:
             ),
             ("artifact", f"{artifact.digest} ({size(artifact.size_bytes)})"),
             ("path", str(details.folder)),
+            *(("figure", plain(str(path))) for path in details.figures),
             ("build key", artifact.build_key),
             ("recipe", short(build.recipe_digest)),
             ("seed", f"{build.seed}, {build.threads} math thread(s), {build.device}"),

@@ -45,7 +45,7 @@ class Run:
         self.cpus = spec.cpus  # worker processes may fill this many cores
         self.device = spec.device  # "cpu", "cuda", ...
         self.memory_bytes = spec.memory_bytes  # 0: no limit
-        self.out = Path(spec.out)
+        self.out = Path(spec.out)  # train: out/figures/NAME.png are the artifact's figures, which `hive info` names
         self.scratch = Path(spec.result).parent / "scratch"  # on the job's disk: /tmp may be a small tmpfs
         self.data = {name: Path(path) for name, path in spec.data.items()}
         self.deps = {name: Path(path) for name, path in spec.deps.items()}  # artifacts of required packages
