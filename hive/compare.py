@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import struct
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO
 
 from hive_runner.frozen import frozen
 
-from hive.store import MANIFEST, Store
+from hive.store import MANIFEST, Store, file_sha256, plain_files
 
 HEADER_LIMIT_BYTES = 100 << 20  # as safetensors itself has it
 CODES = {"F64": "d", "F32": "f", "F16": "e", "I64": "q", "I32": "i", "I16": "h", "I8": "b", "U8": "B", "BOOL": "B"}
@@ -50,12 +49,7 @@ def differences_of(made: Path, again: Path) -> list[Difference]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    found = {}
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with open(path, "rb") as file:
-                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in plain_files(folder)}
 
 
 def _between(made: Path, again: Path, old: dict[str, str], new: dict[str, str]) -> list[Difference]:

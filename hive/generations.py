@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from hive.db import Database
@@ -14,21 +15,28 @@ from hive.model import Generation, Package
 def generations(db: Database) -> list[Generation]:
     """Oldest first, each with what changed against the one before it in the list."""
     found: list[Generation] = []
-    before: dict[str, Package] = {}
+    before: list[Package] = []
     for row in db.all("packages.generations"):
-        now = {package.name: package for package in contents(db, row["id"])}
-        changes = [f"-{name} {before[name].version}" for name in sorted(set(before) - set(now))]
-        for name, package in sorted(now.items()):
-            if name not in before:
-                changes.append(f"+{name} {package.version}")
-            elif before[name].artifact != package.artifact:
-                old = before[name].version
-                changes.append(f"{name} {old}" + (f" -> {package.version}" if old != package.version else ", rebuilt"))
+        now = contents(db, row["id"])
         found.append(
-            Generation(row["id"], row["at"], row["reason"], row["origin"], tuple(changes), tuple(now.values()))
+            Generation(row["id"], row["at"], row["reason"], row["origin"], tuple(changes(before, now)), tuple(now))
         )
         before = now
     return found
+
+
+def changes(before: Iterable[Package], after: Iterable[Package]) -> Iterator[str]:
+    """What having `after` installed in the place of `before` means, in words: what goes, then the rest by name."""
+    old, new = ({package.name: package for package in packages} for packages in (before, after))
+    for name in sorted(old.keys() - new.keys()):
+        yield f"-{name} {old[name].version}"
+    for name, package in sorted(new.items()):
+        if name not in old:
+            yield f"+{name} {package.version}"
+        elif old[name].version != package.version:
+            yield f"{name} {old[name].version} -> {package.version}"
+        elif old[name].artifact != package.artifact:
+            yield f"{name} {package.version}, another build"
 
 
 def contents(db: Database, generation: int) -> list[Package]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hive.store import MANIFEST, Store, file_sha256, manifest_of
+from hive.store import MANIFEST, Store, file_sha256, manifest_of, plain_files
 
 
 def mend(store: Store, digest: str, facts: dict[str, Any], copies: Iterable[Path]) -> list[str]:
@@ -33,7 +32,7 @@ def mend(store: Store, digest: str, facts: dict[str, Any], copies: Iterable[Path
         missing = {entry["sha256"] for entry in wanted.values()} - set(found)
         if not missing:
             break
-        for path in _files(place):
+        for path in plain_files(place):
             if path.lstat().st_size in sizes and (sha256 := _sha256(path)) in missing:
                 found.setdefault(sha256, path)
     lacking = [path for path, entry in wanted.items() if entry["sha256"] not in found]
@@ -52,7 +51,7 @@ def _manifest(folder: Path, digest: str, facts: dict[str, Any]) -> bytes | None:
         return raw
     files = [
         {"path": path.relative_to(folder).as_posix(), "sha256": _sha256(path), "size_bytes": path.lstat().st_size}
-        for path in _files(folder)
+        for path in plain_files(folder)
         if path != folder / MANIFEST
     ]
     raw = manifest_of(facts, files)
@@ -61,16 +60,6 @@ def _manifest(folder: Path, digest: str, facts: dict[str, Any]) -> bytes | None:
 
 def _digest(raw: bytes) -> str:
     return "sha256:" + hashlib.sha256(raw).hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The plain files below a folder."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
 
 
 def _sha256(path: Path) -> str:

@@ -399,7 +399,7 @@ class Generation:
     at: float  # seconds since the epoch
     reason: str
     origin: int | None  # of a rollback: the generation gone back to
-    changes: tuple[str, ...]  # against the generation before: "+name 1.0", "-name 1.0", "name 1.0 -> 1.1"
+    changes: tuple[str, ...]  # against the generation before: "-name 1.0", "+name 1.0", "name 1.0 -> 1.1"
     packages: tuple[Package, ...]
 
 

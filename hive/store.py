@@ -275,6 +275,16 @@ def _open_plain(path: Path) -> BufferedReader:
     return file
 
 
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The plain files below a folder, in order. No link is followed, to a file or to a folder."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
 def file_sha256(path: Path) -> str:
     """Raises OSError, also for anything but a plain file."""
     with _open_plain(path) as file:

@@ -65,13 +65,14 @@ class Upkeep:
         """Oldest first."""
         return generations.generations(self.db)
 
-    def preview(self, to: int | None) -> tuple[int, list[Package], list[Package]]:
-        """What `roll_back` would do: the generation gone back to, what is installed now, and what would be.
+    def preview(self, to: int | None) -> tuple[int, list[str]]:
+        """What `roll_back` would do: the generation gone back to, and what that changes, in words.
 
         Raises RequestError where there is nothing to go back to.
         """
         target = generations.target(self.db, to)
-        return target, installed.packages(self.db), generations.contents(self.db, target)
+        there = installed.packages(self.db)
+        return target, list(generations.changes(there, generations.contents(self.db, target)))
 
     def roll_back(self, to: int | None) -> int:
         """Go back to generation `to`, else to the one before; the number of the new generation, which equals it.

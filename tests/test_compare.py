@@ -82,3 +82,15 @@ def test_folders_are_compared_like_artifacts(tmp_path: Path) -> None:
     (tmp_path / "b" / "new").write_text("")
     assert differences_of(tmp_path / "a", tmp_path / "a") == []
     assert sorted(map(str, differences_of(tmp_path / "a", tmp_path / "b"))) == ["new: new", "other: changed"]
+
+
+def test_no_link_is_followed_out_of_a_folder(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same").write_text("1")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("not ours")
+    (tmp_path / "b" / "file").symlink_to(tmp_path / "elsewhere" / "file")
+    (tmp_path / "b" / "folder").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "b" / "broken").symlink_to(tmp_path / "nowhere")
+    assert differences_of(tmp_path / "a", tmp_path / "b") == []

@@ -20,7 +20,7 @@ def test_each_generation_says_what_it_changed(db: Database) -> None:
     assert told == [
         (1, "install one 1.0.0", ("+one 1.0.0",)),
         (2, "install two 1.0.0", ("+two 1.0.0",)),
-        (3, "install one 1.0.0", ("one 1.0.0, rebuilt",)),
+        (3, "install one 1.0.0", ("one 1.0.0, another build",)),
         (4, "remove two", ("-two 1.0.0",)),
     ]
 

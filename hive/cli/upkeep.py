@@ -9,7 +9,7 @@ import click
 from hive.cli.options import complete_installed, json_option, print_json
 
 if TYPE_CHECKING:
-    from hive.model import Generation, Job, Package
+    from hive.model import Generation, Job
     from hive.service import Hive
 
 
@@ -52,9 +52,8 @@ def rollback(to: int | None, dry_run: bool, as_json: bool) -> None:
     from hive.service import Hive
 
     upkeep = Hive.open().upkeep
-    target, now, then = upkeep.preview(to)
+    target, changes = upkeep.preview(to)
     made = None if dry_run else upkeep.roll_back(target)
-    changes = _changes(now, then)
     if as_json:
         print_json({"to": target, "generation": made, "dry_run": dry_run, "changes": changes})
         return
@@ -242,20 +241,6 @@ def _built(hive: Hive, job: Job, quiet: bool) -> Job:
         error = for_failure(kind) if failure else BuildFailed
         raise error(f"{job.name} was not built again", why, f"hive logs {job.id}; hive queue show {job.id}")
     return job
-
-
-def _changes(now: list[Package], then: list[Package]) -> list[str]:
-    """What installing `then` in the place of `now` changes, in words."""
-    old, new = ({package.name: package for package in packages} for packages in (now, then))
-    lines = []
-    for name in sorted(set(old) | set(new)):
-        if name not in new:
-            lines.append(f"-{name} {old[name].version}")
-        elif name not in old:
-            lines.append(f"+{name} {new[name].version}")
-        elif old[name].artifact != new[name].artifact:
-            lines.append(f"{name} {old[name].version} -> {new[name].version} ({new[name].artifact[7:19]})")
-    return lines
 
 
 def _held(holding: Any) -> str:

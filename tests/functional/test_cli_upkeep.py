@@ -40,7 +40,7 @@ def test_history_and_the_way_back(hive: HiveCli) -> None:
     second = artifact(hive, "trivial")
     hive.ok("remove", "trivial")
     told = hive.ok("history")
-    assert "3 *" in told.out and "-trivial 1.0.0" in told.out and "trivial 1.0.0, rebuilt" in told.out
+    assert "3 *" in told.out and "-trivial 1.0.0" in told.out and "trivial 1.0.0, another build" in told.out
     assert hive.ok("history", "-q").out == "3\n2\n1\n"
     assert hive.ok("history", "-n", "1", "--json").json()[0]["changes"] == ["-trivial 1.0.0"]
     planned = hive.ok("rollback", "--dry-run")
@@ -49,7 +49,9 @@ def test_history_and_the_way_back(hive: HiveCli) -> None:
     done = hive.ok("rollback")
     assert done.out == "+trivial 1.0.0\n" and done.err == "went back to generation 2 (now 4)\n"
     assert artifact(hive, "trivial") == second
-    assert hive.ok("rollback", "--json").json()["to"] == 1
+    back = hive.ok("rollback", "--json").json()
+    assert back["to"] == 1 and back["changes"] == ["trivial 1.0.0, another build"]
+    assert hive.ok("history", "-n", "1", "--json").json()[0]["changes"] == back["changes"]
     assert artifact(hive, "trivial") != second
     assert "there is nothing to go back to" in hive("rollback").err
     hive.ok("rollback", "--to", "3")
