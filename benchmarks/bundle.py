@@ -1,9 +1,10 @@
 """Import of a bundle beside `cp` and `sha256sum` of the same bytes, and how much memory export and import take.
 
-    python benchmarks/bundle.py [--rounds 5] [--mib 1024]
+    python benchmarks/bundle.py [--rounds 3] [--mib 256]
 
 Each round imports into an empty home. cp and sha256sum read the bundle from the page cache, as hive does. cp does not
-wait for the disk and hive does, so a second cp is followed by `sync`. Bars: at most 2 x (cp + sha256sum); memory of a
+wait for the disk and hive does, so a second cp is followed by `sync`. A round moves six times the bundle's size to the
+disk: --mib 1024 takes a minute and more a round. Bars: at most 2 x (cp + sha256sum); memory of a
 large bundle at most 16 MiB above that of one of 1 MiB.
 """
 
@@ -104,8 +105,8 @@ def memory(mib: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mib", type=int, default=1024, help="weights of the model, MiB")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mib", type=int, default=256, help="weights of the model, MiB")
     chosen = parser.parse_args()
     prepare()
     with tempfile.TemporaryDirectory(prefix="hive-bench-") as text, new_home():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 Say = Callable[[str], None]
+WRITTEN_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json")
 COMPLETE = "complete.json"  # written last: a folder without it is a ruin
 
 
@@ -81,6 +82,37 @@ def ensure(requirements: tuple[str, ...], home: Path, offline: bool, say: Say) -
             f"the runner environment still lacks {missing}", f"pip installed something else into {folder}"
         )
     return made
+
+
+def contents(pins: Iterable[str], mounts: Iterable[str]) -> dict[str, str]:
+    """What the distributions of a runner environment hold: name -> sha256 over its files' names and digests.
+
+    They stand in the list that each was installed with, so that equal wheels give equal digests wherever they are
+    unpacked, and no file is read. It is not the digest of the wheel itself, which no installer keeps. Left out is what
+    installers write themselves, and a distribution without a list, or of another version by now than its pin says.
+    """
+    found = {}
+    path = [*(str(_site(Path(folder))) for folder in mounts), *_below(user=False)]
+    for pin in pins:
+        name, _, version = pin.partition("==")
+        distribution = _find(name, path)
+        record = distribution.read_text("RECORD") if distribution and distribution.version == version else None
+        if record:
+            found[name] = _digest_of_record(record)
+    return found
+
+
+def _digest_of_record(record: str) -> str:
+    """Of a RECORD file (path, digest, size a line), without what differs from one installation to the next."""
+    import csv
+
+    files = []
+    for path, digest, *_ in csv.reader(record.splitlines()):
+        in_info, name = path.partition("/")[0].endswith(".dist-info"), path.rpartition("/")[2]
+        outside = path.startswith(("..", "/"))  # scripts, which name their interpreter
+        if digest and not outside and not path.endswith(".pyc") and not (in_info and name in WRITTEN_BY_INSTALLERS):
+            files.append([path, digest])
+    return digest_of(sorted(files))
 
 
 def _environment(python: str, found: dict[str, Distribution], overlay: tuple[Path, ...] = ()) -> RunnerEnvironment:

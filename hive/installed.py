@@ -39,6 +39,7 @@ def artifact_of(row: dict[str, Any]) -> Artifact:
             "metrics": json.loads(row["metrics"]),
             "pins": tuple(json.loads(row["pins"])),
             "depends": tuple(json.loads(row["depends"])),
+            "libraries": json.loads(row["libraries"]),
         }
     )
 
@@ -100,6 +101,7 @@ def record_artifact(db: Database, made: Artifact) -> None:
             "isolation": made.isolation,
             "depends": json.dumps(made.depends),
             "determinism": made.determinism,
+            "libraries": json.dumps(made.libraries),
         },
     )
 

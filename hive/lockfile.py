@@ -35,7 +35,7 @@ class Locked:
     data: str = ""  # digest of the user's own
     depends: Mapping[str, str] = field(default_factory=dict)  # name -> version of the models that it is built on
     automatic: bool = False  # locked because another needs it
-    built: Mapping[str, Any] = field(default_factory=dict)  # artifact, build_key, environment, pins, determinism
+    built: Mapping[str, Any] = field(default_factory=dict)  # artifact, build_key, environment, pins, determinism, ...
 
     @property
     def wanted(self) -> dict[str, Any]:
@@ -68,7 +68,9 @@ def render(lock: Lock) -> str:
     for model in sorted(lock.models, key=lambda each: each.name):
         lines += ["", "[[model]]", *_lines(model.wanted)]
         if model.built:
-            lines += ["[model.built]", *_lines(model.built)]
+            libraries = model.built.get("libraries", {})
+            lines += ["[model.built]", *_lines({k: v for k, v in model.built.items() if k != "libraries"})]
+            lines += ["[model.built.libraries]", *_lines(libraries)] if libraries else []
     return "\n".join(lines) + "\n"
 
 

@@ -373,6 +373,7 @@ class Artifact:
     wall_s: float
     depends: tuple[str, ...] = ()  # models with their ranges, such as base>=1
     determinism: str = ""  # the class of machines that gives these bytes (determinism.py), "" where it is not known
+    libraries: dict[str, str] = field(default_factory=dict)  # name -> digest of what it held, as far as that is known
 
 
 @frozen

@@ -129,9 +129,14 @@ class Projects:
                 other = ", ".join(sorted(now - then)) or "another profile, runner or recipe"
                 notes.append(f"{model.name} was built here with {other}: its bytes may differ from those locked")
             elif made.digest != model.built.get("artifact"):
+                why = f"locked {model.built.get('artifact')} ({model.built.get('determinism')}), "
+                why += f"built {made.digest} ({made.determinism or UNKNOWN})"
+                locked = model.built.get("libraries", {})
+                if others := [name for name, held in made.libraries.items() if locked.get(name, held) != held]:
+                    why += f"; of the same version but not the same: {', '.join(others)}"
                 raise NotReproducible(
                     f"{model.name} is not what the lock says it becomes",
-                    f"locked {model.built.get('artifact')} ({model.built.get('determinism')}), built {made.digest}",
+                    why,
                     f"hive rebuild {model.name} --check",
                 )
         return notes
@@ -152,5 +157,6 @@ class Projects:
                     "determinism": made.determinism or UNKNOWN,
                     "environment": build.environment,
                     "pins": list(made.pins),
+                    **({"libraries": dict(sorted(made.libraries.items()))} if made.libraries else {}),
                 }
         return {}

@@ -11,7 +11,7 @@ from typing import Any
 from hive_runner.contract import Metric, RunResult
 from hive_runner.frozen import asdict
 
-from hive import bom, gates, installed, manifest, provenance, queue
+from hive import bom, environments, gates, installed, manifest, provenance, queue
 from hive.bom import BOM
 from hive.card import CARD, render
 from hive.db import Database
@@ -155,6 +155,7 @@ def publish(db: Database, store: Store, home: Home, job: Job, result: RunResult,
         wall_s=round(sum(max(0.0, (each.ended_at or now) - each.started_at) for each in attempts), 3),
         depends=job.work.depends,
         determinism=determinism_class(job.build, job.work.pins),
+        libraries={} if job.work.image else environments.contents(job.work.pins, job.work.mounts),
     )
     while True:
         with db.write():

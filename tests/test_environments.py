@@ -124,6 +124,46 @@ def silent(_: str) -> None:
     """Progress that nobody reads."""
 
 
+# What the distributions hold
+
+
+def made_of(version: str, *lines: str) -> str:
+    """A RECORD, with what two installers add to it in their own ways."""
+    info = f"some-{version}.dist-info"
+    return "\n".join([*lines, f"{info}/METADATA,sha256=m,9", f"{info}/WHEEL,sha256=w,9", f"{info}/RECORD,,"])
+
+
+def test_a_distribution_is_known_by_what_its_wheel_held() -> None:
+    files = ["some/__init__.py,sha256=a,1", "some/core.so,sha256=b,2"]
+    plain = environments._digest_of_record(made_of("1", *files))
+    assert plain.startswith("sha256:")
+    added = [
+        "some/__pycache__/__init__.cpython-311.pyc,,", "../../../bin/some,sha256=x,7",
+        "some-1.dist-info/INSTALLER,sha256=p,4", "some-1.dist-info/REQUESTED,sha256=r,0", "some-1.dist-info/direct_url.json,sha256=u,80",
+    ]  # fmt: skip
+    assert environments._digest_of_record(made_of("1", *added, *reversed(files))) == plain
+    for other in (["some/__init__.py,sha256=a,1", "some/core.so,sha256=c,2"], files[:1], [*files, "some/x,sha256=d,1"]):
+        assert environments._digest_of_record(made_of("1", *other)) != plain
+
+
+def test_what_stands_here_is_known_by_name_and_version() -> None:
+    made = environments.current(("packaging",))
+    assert made is not None
+    found = environments.contents(made.pins, ())
+    assert found.keys() == {"packaging"}
+    assert environments.contents(["packaging==0.0.1", "no-such-thing==1"], ()) == {}
+
+
+def test_what_lies_in_an_overlay_is_known_too(shelf: Path, home: Path) -> None:
+    wheel(shelf, "only-there", "1.0")
+    made = environments.ensure(("only-there",), home, False, silent)
+    [folder] = made.paths
+    record = next(folder.rglob("only_there-1.0.dist-info/RECORD"))
+    record.write_text("only_there.py,sha256=abc,1\n" + record.read_text())
+    assert environments.contents(made.pins, map(str, made.paths)).keys() == {"only-there"}
+    assert environments.contents(made.pins, ()) == {}
+
+
 # This Python will do
 
 

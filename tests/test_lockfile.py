@@ -30,7 +30,12 @@ MODELS = st.builds(
     params=st.dictionaries(NAMES, VALUES, max_size=3),
     depends=st.dictionaries(NAMES, st.just("1.0"), max_size=2),
     automatic=st.booleans(),
-    built=st.one_of(st.just({}), st.just({"artifact": "sha256:2", "pins": ["a==1", "b==2"]})),
+    built=st.one_of(
+        st.just({}),
+        st.just(
+            {"artifact": "sha256:2", "pins": ["a==1", "b-c==2"], "libraries": {"a": "sha256:3", "b-c": "sha256:4"}}
+        ),
+    ),
 )
 
 

@@ -29,10 +29,10 @@ DELETE FROM pins WHERE name = :name;
 -- name: insert_artifact
 INSERT OR IGNORE INTO artifacts
     (digest, name, version, build_key, size_bytes, created_at, real, build, metrics, pins, isolation, wall_s, depends,
-     determinism)
+     determinism, libraries)
 VALUES
     (:digest, :name, :version, :build_key, :size_bytes, :now, :real, :build, :metrics, :pins, :isolation, :wall_s,
-     :depends, :determinism);
+     :depends, :determinism, :libraries);
 
 -- name: artifact
 SELECT * FROM artifacts WHERE digest = :digest;

@@ -92,7 +92,8 @@ CREATE TABLE artifacts (
     isolation TEXT NOT NULL,
     wall_s REAL NOT NULL,
     depends TEXT NOT NULL DEFAULT '[]',
-    determinism TEXT NOT NULL DEFAULT ''
+    determinism TEXT NOT NULL DEFAULT '',
+    libraries TEXT NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX artifacts_key ON artifacts (build_key);
 CREATE INDEX artifacts_name ON artifacts (name);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -140,12 +142,30 @@ def test_a_version_that_no_source_has_any_more(hive: HiveCli, source: Path) -> N
 def test_an_artifact_that_is_not_what_was_locked_is_told(hive: HiveCli) -> None:
     hive.ok("sync")
     hive.ok("lock")
-    import tomllib
-
     locked = {each["name"]: each["built"]["artifact"] for each in tomllib.loads(text(hive))["model"]}
     (hive.cwd / "hive.lock").write_text(text(hive).replace(locked["alone"], "sha256:" + "0" * 64))
     other = hive("sync", "--frozen")
     assert other.code == 8 and "alone is not what the lock says it becomes" in other.err
+    assert "of the same version but not the same" not in other.err
+
+
+def test_libraries_are_locked_by_what_they_held_and_another_build_of_one_is_named(hive: HiveCli, source: Path) -> None:
+    recipe = source / "alone" / "1.0" / "recipe.toml"
+    recipe.write_text(recipe.read_text() + '[requirements]\npackages = ["packaging", "click"]\n')
+    hive.ok("sync")
+    hive.ok("lock")
+    model = next(each for each in tomllib.loads(text(hive))["model"] if each["name"] == "alone")
+    there = model["built"]["libraries"]
+    assert there.keys() == {"packaging", "click"}
+    assert there == hive.ok("info", "alone", "--json").json()["installed"]["artifact"]["libraries"]
+    assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in there.values())
+    before = text(hive)
+    hive.ok("lock")
+    assert text(hive) == before
+    changed = before.replace(there["packaging"], "sha256:" + "1" * 64)
+    (hive.cwd / "hive.lock").write_text(changed.replace(model["built"]["artifact"], "sha256:" + "0" * 64))
+    other = hive("sync", "--frozen")
+    assert other.code == 8 and "of the same version but not the same: packaging" in other.err
 
 
 def test_without_a_project_file_the_lock_holds_the_built_in_recipes(hive: HiveCli) -> None:
