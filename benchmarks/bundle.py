@@ -4,8 +4,8 @@
 
 Each round imports into an empty home. cp and sha256sum read the bundle from the page cache, as hive does. cp does not
 wait for the disk and hive does, so a second cp is followed by `sync`. A round moves six times the bundle's size to the
-disk: --mib 1024 takes a minute and more a round. Bars: at most 2 x (cp + sha256sum); memory of a
-large bundle at most 16 MiB above that of one of 1 MiB.
+disk: --mib 1024 takes a minute and more a round. Bars: at most 2 x (cp + sha256sum); memory of a large bundle at most
+16 MiB above that of one of 1 MiB.
 """
 
 from __future__ import annotations

@@ -139,7 +139,8 @@ def test_a_distribution_is_known_by_what_its_wheel_held() -> None:
     assert plain.startswith("sha256:")
     added = [
         "some/__pycache__/__init__.cpython-311.pyc,,", "../../../bin/some,sha256=x,7",
-        "some-1.dist-info/INSTALLER,sha256=p,4", "some-1.dist-info/REQUESTED,sha256=r,0", "some-1.dist-info/direct_url.json,sha256=u,80",
+        "some-1.dist-info/INSTALLER,sha256=p,4", "some-1.dist-info/REQUESTED,sha256=r,0",
+        "some-1.dist-info/direct_url.json,sha256=u,80",
     ]  # fmt: skip
     assert environments._digest_of_record(made_of("1", *added, *reversed(files))) == plain
     for other in (["some/__init__.py,sha256=a,1", "some/core.so,sha256=c,2"], files[:1], [*files, "some/x,sha256=d,1"]):
