@@ -592,8 +592,10 @@ class Hive(Authoring):
         return differences(self.store, made, again)
 
     def repair(self, names: list[str]) -> Iterator[Repaired]:
-        """Make damaged packages among those named (or all) whole from copies of their files. Raises RequestError."""
-        packages = [installed.get(self.db, name) for name in names] if names else self.packages()
+        """Make damaged packages among those named (NAME or NAME@VERSION, or all that are active) whole from copies of
+        their files. Raises RequestError.
+        """
+        packages = [installed.choose(self.db, name) for name in names] if names else self.packages()
         return self.upkeep.repair(packages)
 
     @cached_property

@@ -513,7 +513,7 @@ def verify(names: tuple[str, ...], as_json: bool) -> None:
         for package, damage in damaged:
             click.echo(f"{package.name}: {damage.file}: {damage.reason}")
     if damaged:
-        broken = sorted({package.name for package, _ in damaged})
+        broken = sorted({p.name if p.active else f"{p.name}@{p.version}" for p, _ in damaged})
         raise DamageFound(f"{len(damaged)} damaged files", f"in {', '.join(broken)}", f"hive repair {' '.join(broken)}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hive.cli.options import complete_installed, json_option, print_json
+from hive.cli.options import complete_installed, complete_stored, json_option, print_json
 
 if TYPE_CHECKING:
     from hive.model import Generation, Job
@@ -152,7 +152,7 @@ def du(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, shell_complete=complete_installed)
+@click.argument("names", nargs=-1, metavar="[NAME[@VERSION]]...", shell_complete=complete_stored)
 @click.option("--no-build", is_flag=True, help="Only from copies: build nothing anew.")
 @json_option
 def repair(names: tuple[str, ...], no_build: bool, as_json: bool) -> None:
@@ -162,12 +162,15 @@ def repair(names: tuple[str, ...], no_build: bool, as_json: bool) -> None:
     from hive.service import Hive
 
     hive = Hive.open()
-    told, beyond, other = [], [], []
+    told, beyond, passive, other = [], [], [], []
     for found in hive.repair(list(names)):
         package, how = found.package, "restored from copies"
         if found.lacking and no_build:
             how = f"not repaired: there is no copy of {', '.join(found.lacking)}"
             beyond.append(package.name)
+        elif found.lacking and not package.active:  # to build it would make it the active version
+            how = f"not repaired: there is no copy of {', '.join(found.lacking)}, and it is not active"
+            passive.append(f"{package.name}@{package.version}")
         elif found.lacking:
             say(f"{package.name}: there is no copy of {', '.join(found.lacking)}; building it again")
             job = _built(hive, hive.rebuild(package.name, check=False, say=say), as_json)
@@ -183,6 +186,9 @@ def repair(names: tuple[str, ...], no_build: bool, as_json: bool) -> None:
         say("nothing is damaged")
     if beyond:
         raise DamageFound(f"{', '.join(beyond)} cannot be repaired from copies", "", "hive repair, without --no-build")
+    if passive:
+        hint = f"hive install {' '.join(passive)} --rebuild, which makes them active"
+        raise DamageFound(f"{', '.join(passive)} cannot be repaired from copies", "", hint)
     if other:
         raise NotReproducible(f"{', '.join(other)} could not be built to the same bytes", "", "see: hive info")
 

@@ -101,6 +101,30 @@ def test_a_version_in_the_store_alone_can_be_asked_about(hive: HiveCli, source: 
     assert hive.ok("info", "base@1.0", "--bom").json()["metadata"]["component"]["version"] == "1.0"
 
 
+def test_a_version_that_is_not_active_is_repaired_by_what_verify_says(hive: HiveCli) -> None:
+    hive.ok("install", "base@1.0")
+    hive.ok("install", "base@1.1")
+
+    def spoil(request: str, file: str) -> None:
+        path = Path(hive.ok("info", request, "--json").json()["installed"]["path"], file)
+        path.chmod(0o600)
+        path.write_text("not it")
+        damaged = hive("verify", request)
+        assert damaged.code == 7 and f"try: hive repair {request}\n" in damaged.err
+
+    spoil("base@1.0", "weights")
+    refused = hive("repair", "base@1.0")
+    assert refused.code == 7 and "hive install base@1.0 --rebuild" in refused.err
+    assert active(hive) == {"base": "1.1"}
+    hive.ok("install", "base@1.0", "--rebuild")
+    hive.ok("verify", "base@1.0")
+    assert active(hive) == {"base": "1.0"}
+    spoil("base@1.1", "recipe/train.py")
+    assert "base 1.1: restored from copies" in hive.ok("repair", "base@1.1").err
+    hive.ok("verify", "base@1.1")
+    assert active(hive) == {"base": "1.0"}
+
+
 def test_versions_are_completed(hive: HiveCli) -> None:
     hive.ok("install", "base@1.0")
 
