@@ -15,7 +15,7 @@ import os
 import site
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,25 +89,31 @@ def contents(pins: Iterable[str], mounts: Iterable[str]) -> dict[str, str]:
 
     They stand in the list that each was installed with, so that equal wheels give equal digests wherever they are
     unpacked, and no file is read. It is not the digest of the wheel itself, which no installer keeps. Left out is what
-    installers write themselves, and a distribution without a list, or of another version by now than its pin says.
+    installers write themselves, and a distribution without a list that can be read, or of another version by now than
+    its pin says.
     """
+    import csv
+
     found = {}
     path = [*(str(_site(Path(folder))) for folder in mounts), *_below(user=False)]
     for pin in pins:
         name, _, version = pin.partition("==")
         distribution = _find(name, path)
-        record = distribution.read_text("RECORD") if distribution and distribution.version == version else None
-        if record:
-            found[name] = _digest_of_record(record)
+        with suppress(ValueError, csv.Error):
+            if distribution and distribution.version == version and (record := distribution.read_text("RECORD")):
+                found[name] = _digest_of_record(record)
     return found
 
 
 def _digest_of_record(record: str) -> str:
-    """Of a RECORD file (path, digest, size a line), without what differs from one installation to the next."""
+    """Of a RECORD file (path, digest, size a line), without what differs from one installation to the next.
+
+    Raises ValueError, csv.Error.
+    """
     import csv
 
     files = []
-    for path, digest, *_ in csv.reader(record.splitlines()):
+    for path, digest, *_ in filter(None, csv.reader(record.splitlines())):
         in_info, name = path.partition("/")[0].endswith(".dist-info"), path.rpartition("/")[2]
         outside = path.startswith(("..", "/"))  # scripts, which name their interpreter
         if digest and not outside and not path.endswith(".pyc") and not (in_info and name in WRITTEN_BY_INSTALLERS):

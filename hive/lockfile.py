@@ -83,7 +83,7 @@ def read_lock(path: Path) -> Lock:
                 f"{path} was written by a newer hive", f"its format is {document['format']}", "upgrade hive"
             )
         models = [
-            Locked(**{**model, "requirements": tuple(model["requirements"]), "built": dict(model.get("built", {}))})
+            Locked(**{**model, "requirements": tuple(model["requirements"]), "built": _built(model.get("built", {}))})
             for model in document.get("model", [])
         ]
         return Lock(tuple(models), str(document.get("runner", {}).get("image", "")))
@@ -91,6 +91,10 @@ def read_lock(path: Path) -> Lock:
         raise LockError(f"there is no {path}", hint="hive lock") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LockError(f"{path} cannot be read", str(error), "hive lock writes it anew") from error
+
+
+def _built(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: dict(value) if key == "libraries" else value for key, value in facts.items()}
 
 
 def keep_built(new: Lock, old: Lock) -> Lock:

@@ -155,6 +155,18 @@ def test_what_stands_here_is_known_by_name_and_version() -> None:
     assert environments.contents(["packaging==0.0.1", "no-such-thing==1"], ()) == {}
 
 
+@pytest.mark.parametrize("record", ["", "\n\n", "one", b"\xff\xfe,sha256=a,1"])
+def test_a_list_that_cannot_be_read_is_no_list(
+    record: str | bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "site-packages" / "some-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some\nVersion: 1\n")
+    (info / "RECORD").write_bytes(record if isinstance(record, bytes) else record.encode())
+    monkeypatch.syspath_prepend(str(info.parent))
+    assert set(environments.contents(["some==1"], ()).values()) <= {environments._digest_of_record("")}
+
+
 def test_what_lies_in_an_overlay_is_known_too(shelf: Path, home: Path) -> None:
     wheel(shelf, "only-there", "1.0")
     made = environments.ensure(("only-there",), home, False, silent)

@@ -86,6 +86,7 @@ def test_what_a_model_became_is_no_part_of_being_stale_and_stays_while_it_is_the
         ("format = 1\n[[model]]\nname = 'x'", "cannot be read"),
         ("format = 1\n[[model]]\nname = 'x'\nstrange = 1\nrequirements = []", "cannot be read"),
         ("format = 1\nmodel = 3", "cannot be read"),
+        ("format = 1\n[[model]]\nrequirements = []\n[model.built]\nlibraries = 3", "cannot be read"),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, complaint: str) -> None:
