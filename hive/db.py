@@ -25,8 +25,8 @@ except ImportError:  # no wheel for this platform: the system's SQLite, and no W
     import sqlite3
 
 APPLICATION_ID = 0x68697665  # "hive"
-SCHEMA_VERSION = 4
-MIGRATIONS = {1: "migrate_1.sql", 2: "migrate_2.sql", 3: "migrate_3.sql"}  # from version -> file in sql/
+SCHEMA_VERSION = 5
+MIGRATIONS = {v: f"migrate_{v}.sql" for v in range(1, SCHEMA_VERSION)}  # from version -> file in sql/
 # The WAL-reset race is fixed from 3.51.3 on, and in these back-ports.
 WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 # The log is written back, and written anew from its start, when it has so many pages: fsync of a file that grows takes

@@ -112,9 +112,7 @@ def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNL
         )
         if row is None:
             return None
-        attempt = {"job_id": row["id"], "attempt": row["attempt"], "now": now}
-        db.run("jobs.begin_attempt", **attempt)
-        db.run("jobs.event", **attempt, event=Event.CLAIM, detail="")
+        db.run("jobs.begin_attempt", job_id=row["id"], attempt=row["attempt"], now=now)
     return job_of(row)
 
 

@@ -338,6 +338,28 @@ def test_totals_survive_the_migration(tmp_path: Path) -> None:
     migrated.close()
 
 
+def test_the_story_of_a_job_survives_the_migration(tmp_path: Path) -> None:
+    """The beginning of an attempt is told once, by whichever row there is."""
+    path = tmp_path / "hive.db"
+    events = ("enqueue", 0), ("claim", 1), ("retry", 1), ("claim", 2), ("fail", 2), ("requeue", 2), ("claim", 3)
+    rows = [f"(1, {attempt}, {at}, '{event}')" for at, (event, attempt) in enumerate(events)]
+    system_sqlite(
+        path,
+        (Path(__file__).parent / "schema_v1.sql").read_text()
+        + f"""INSERT INTO jobs (name, version, build_key, state, priority, attempt, cpus, build, work, created_at)
+              VALUES ('model', '1', 'k', 'running', 1, 3, 1, '{{}}', '{{}}', 0);
+              INSERT INTO job_events (job_id, attempt, at, event) VALUES {", ".join(rows)};
+              INSERT INTO attempts (job_id, attempt, started_at) VALUES (1, 2, 3), (1, 3, 6);"""
+        + f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;",
+    )
+    migrated = Database(path)
+    told = queue.events(migrated, 1)
+    assert [(each.event, each.attempt) for each in told] == list(events)
+    assert [each.at for each in told] == list(range(len(events)))
+    assert queue.tries_counted(migrated, 1) == 1
+    migrated.close()
+
+
 def test_a_process_that_dies_in_a_transaction_leaves_no_lock(db: Database) -> None:
     """Not even to a child that it had forked before."""
     reader, writer = os.pipe()
