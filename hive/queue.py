@@ -363,6 +363,11 @@ def anything_waits(db: Database) -> bool:
     return db.one("jobs.anything_waits") is not None
 
 
+def is_needed(db: Database, job_id: int) -> bool:
+    """Whether a job waits for this one."""
+    return db.one("jobs.needed", job_id=job_id) is not None
+
+
 def needs(db: Database, job_id: int) -> list[Job]:
     return [job_of(row) for row in db.all("jobs.needs", job_id=job_id)]
 

@@ -161,6 +161,10 @@ SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT 1;
 -- name: needs
 SELECT d.* FROM job_needs n JOIN jobs d ON d.id = n.needs_id WHERE n.job_id = :job_id ORDER BY d.id;
 
+-- name: needed
+SELECT 1 FROM job_needs n JOIN jobs j ON j.id = n.job_id
+WHERE n.needs_id = :job_id AND j.state = 'queued' LIMIT 1;
+
 -- name: hopeful_by_key
 -- The newest job that has built this key or still may.
 SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running', 'succeeded') ORDER BY id DESC LIMIT 1;

@@ -3,3 +3,4 @@
 DROP INDEX jobs_live;
 CREATE INDEX jobs_live ON jobs (priority, state DESC, id) WHERE finished_at IS NULL;
 DELETE FROM job_events WHERE event = 'claim' AND (job_id, attempt) IN (SELECT job_id, attempt FROM attempts);
+CREATE INDEX job_needs_needed ON job_needs (needs_id);

@@ -34,6 +34,7 @@ CREATE TABLE job_needs (
     needs_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     PRIMARY KEY (job_id, needs_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX job_needs_needed ON job_needs (needs_id);
 
 CREATE TABLE attempts (
     job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
