@@ -250,9 +250,10 @@ class Database:
             yield
 
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, durable: bool = True) -> Iterator[None]:
         """One transaction, on the disk when this returns. No I/O besides the database belongs inside.
 
+        durable: False for what is of no use once the machine has gone down; the next one takes it along to the disk.
         Raises StoreError on a full disk.
         """
         try:
@@ -265,7 +266,7 @@ class Database:
                     if self.connection.in_transaction:
                         self.connection.execute("ROLLBACK")
                     raise
-            if self.has_log:
+            if self.has_log and durable:
                 self._sync_log()
         except sqlite3.DatabaseError as error:
             self._explain(error)

@@ -117,8 +117,8 @@ def claim(db: Database, free_cpus: int = UNLIMITED, free_memory_bytes: int = UNL
 
 
 def record_start(db: Database, job: Job, runner: str, isolation: str, handle: str) -> None:
-    """Note how the attempt's runner can be found again."""
-    with db.write():
+    """Note how the attempt's runner can be found again: while the machine is up."""
+    with db.write(durable=False):
         db.run(
             "jobs.attempt_started",
             job_id=job.id,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import enqueue
+from builders import claimed, enqueue
 from hive_cli import HiveCli
 from small_disk import remount, small_disk
 
@@ -157,6 +157,16 @@ def test_a_transaction_is_on_the_disk_when_it_is_over(tmp_path: Path, monkeypatc
         after_a_crash.close()
     assert held == [False, False]
     database.close()
+
+
+def test_what_is_of_no_use_after_a_power_loss_waits_for_no_disk(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others see it at once all the same."""
+    job = claimed(db)
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: pytest.fail("it waited for the disk"))
+    queue.record_start(db, job, "process", "none", "handle")
+    other = Database(db.path, readonly=True)
+    assert queue.attempts(other, job.id)[0].handle == "handle"
+    other.close()
 
 
 def test_a_log_that_does_not_reach_the_disk_is_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
