@@ -2,10 +2,11 @@
 
     python benchmarks/queue_throughput.py [--rounds 5] [--jobs 400] [--long 1000000]
 
-All commit each claim and each completion durably (synchronous=FULL) on the same disk. The floor is an UPDATE for the
-claim and one for the end, over a partial index, under the same kernel lock as hive's, of jobs that carry and read the
-same document; hive also keeps priorities, attempts, events and totals. The peers are the queues over SQLite that pip
-has; one that is not installed is left out. Then the cost of a claim from a long queue, beside one from a short queue.
+All commit each claim and each completion durably on the same disk: with synchronous=FULL, and hive by a sync of its own
+once it has let go of the lock. The floor is an UPDATE for the claim and one for the end, over a partial index, under
+the same kernel lock as hive's, of jobs that carry and read the same document; hive also keeps priorities, attempts,
+events and totals. The peers are the queues over SQLite that pip has; one that is not installed is left out. Then the
+cost of a claim from a long queue, beside one from a short queue.
 
 Bars: hive at least 0.9 x the floor; no job lost or handed out twice, no error; at 8 processes nobody waits longer than
 0.5 s; a claim from 1,000,000 jobs at most 1.5 x one from 1,000.
@@ -257,7 +258,7 @@ class Contest:
 
 def measure_throughput(rounds: int, jobs: int) -> None:
     peers = {name: side for name, side in PEERS.items() if find_spec(name)}
-    print(f"claim and complete, jobs per second ({rounds} rounds of {jobs} jobs, FULL)")
+    print(f"claim and complete, jobs per second ({rounds} rounds of {jobs} jobs, all durable)")
     for processes in PROCESSES:
         contests = {name: Contest(*side, processes, jobs) for name, side in {**SIDES, **peers}.items()}
         figures = interleave(contests, rounds)

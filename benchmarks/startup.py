@@ -68,7 +68,7 @@ def add_history(path: Path, build: Build, jobs: int) -> None:
         facts,
     )
     db.execute("INSERT INTO attempts (job_id, attempt, started_at) SELECT id, 1, created_at FROM jobs")
-    for event in ("enqueue", "claim", "succeed"):
+    for event in ("enqueue", "succeed"):
         db.execute(f"INSERT INTO job_events (job_id, attempt, at, event) SELECT id, 1, created_at, '{event}' FROM jobs")
     db.commit()
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

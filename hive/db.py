@@ -1,7 +1,8 @@
 """The database: one connection, its pragmas, its migrations, and the named SQL of sql/*.sql.
 
 Writers take a file lock before BEGIN IMMEDIATE: SQLite's own busy handler polls and starves waiters, a kernel lock
-wakes them in turn. WAL is used only where the SQLite library has the fix for the WAL-reset race and the file system is
+wakes them in turn. They wait for the disk when they have let go of it, so that the kernel writes for many of them at
+once. WAL is used only where the SQLite library has the fix for the WAL-reset race and the file system is
 local; otherwise the rollback journal. Reading works on a full or read-only file system.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from operator import attrgetter, itemgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,14 @@ WAL_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 WAL_PAGES = 250
 REMOTE_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse", "ceph", "gluster", "lustre", "afs")
 
+LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+
 Error = sqlite3.Error
 LIBRARY = f"{sqlite3.sqlite_version} ({sqlite3.__name__.partition('.')[0]})"
 Row = Mapping[str, Any]
+
+# What is asked of a statement.
+EVERY_ROW, FIRST_ROW, ROWS_CHANGED = methodcaller("fetchall"), methodcaller("fetchone"), attrgetter("rowcount")
 
 
 @cache
@@ -75,7 +82,7 @@ def journal_mode(path: Path) -> str:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Nobody else writes to the database `path` meanwhile, nor makes it."""
-    descriptor = os.open(path.with_name("database.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(os.path.join(os.path.dirname(path), "database.lock"), LOCK_FLAGS, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -88,7 +95,7 @@ def _damaged(path: Path, why: str) -> DamagedDatabase:
 
 
 def _dictionary(cursor: Any, values: tuple[Any, ...]) -> dict[str, Any]:
-    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}
+    return dict(zip(map(itemgetter(0), cursor.description), values, strict=True))
 
 
 class Database:
@@ -98,6 +105,7 @@ class Database:
         """Open, create or migrate. Raises StoreError for a newer schema, a foreign or damaged file, no permission."""
         self.path = path
         self.readonly = readonly
+        self._log: int | None = None  # the descriptor of the log that `write` makes durable
         try:
             self.connection = self._connect_readonly() if readonly else self._connect()
         except sqlite3.OperationalError as error:
@@ -118,6 +126,9 @@ class Database:
         self._refuse_foreign()
         if self._version() != SCHEMA_VERSION:
             self._migrate()
+        self.has_log = connection.execute("PRAGMA journal_mode").fetchone()["journal_mode"] == "wal"
+        if self.has_log:
+            connection.execute("PRAGMA synchronous = NORMAL")  # all the same but for the commit, which `write` sees to
         return connection
 
     def _connect_readonly(self) -> Any:
@@ -195,45 +206,42 @@ class Database:
 
     def all(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
         """Every row. Raises DamagedDatabase, like `one` and `run`."""
-        with self._explained():
-            rows: list[dict[str, Any]] = self.connection.execute(query(name), values).fetchall()
+        rows: list[dict[str, Any]] = self._ask(query(name), values, EVERY_ROW)
         return rows
 
     def one(self, name: str, /, **values: Any) -> dict[str, Any] | None:
-        with self._explained():
-            row: dict[str, Any] | None = self.connection.execute(query(name), values).fetchone()
+        row: dict[str, Any] | None = self._ask(query(name), values, FIRST_ROW)
         return row
 
     def run(self, name: str, /, **values: Any) -> int:
         """Execute a statement; the number of rows it changed."""
-        with self._explained():
-            return int(self.connection.execute(query(name), values).rowcount)
+        return int(self._ask(query(name), values, ROWS_CHANGED))
 
     def check(self) -> None:
         """Have every page looked at. Raises DamagedDatabase."""
-        with self._explained():
-            found = self.connection.execute("PRAGMA integrity_check(1)").fetchone()["integrity_check"]
+        found = self._ask("PRAGMA integrity_check(1)", {}, FIRST_ROW)["integrity_check"]
         if found != "ok":
             raise _damaged(self.path, found)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """SQLite's errors about its file become hive's; those about a statement stay what they are."""
+    def version_seen(self) -> int:
+        """Changes whenever another connection has committed."""
+        return int(self._ask("PRAGMA data_version", {}, FIRST_ROW)["data_version"])
+
+    def _ask(self, sql: str, values: Row, answer: Callable[[Any], Any]) -> Any:
         try:
-            yield
-        except sqlite3.OperationalError as error:
+            return answer(self.connection.execute(sql, values))
+        except sqlite3.DatabaseError as error:
+            self._explain(error)
+            raise
+
+    def _explain(self, error: sqlite3.DatabaseError) -> None:
+        """Raise hive's error for what is wrong with the file; what is wrong with a statement stays what it is."""
+        if isinstance(error, sqlite3.OperationalError):
             raise StoreError(
                 f"cannot use {self.path}", str(error), "make room on its disk, or check its permissions"
             ) from error
-        except sqlite3.DatabaseError as error:
-            if type(error) is sqlite3.DatabaseError:  # what SQLite raises for a malformed file, and for nothing else
-                raise _damaged(self.path, str(error)) from error
-            raise
-
-    def version_seen(self) -> int:
-        """Changes whenever another connection has committed."""
-        with self._explained():
-            return int(self.connection.execute("PRAGMA data_version").fetchone()["data_version"])
+        if type(error) is sqlite3.DatabaseError:  # what SQLite raises for a malformed file, and for nothing else
+            raise _damaged(self.path, str(error)) from error
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -242,10 +250,14 @@ class Database:
             yield
 
     @contextmanager
-    def write(self) -> Iterator[None]:
-        """One durable transaction. No I/O besides the database belongs inside. Raises StoreError on a full disk."""
+    def write(self, durable: bool = True) -> Iterator[None]:
+        """One transaction, on the disk when this returns. No I/O besides the database belongs inside.
+
+        durable: False for what is of no use once the machine has gone down; the next one takes it along to the disk.
+        Raises StoreError on a full disk.
+        """
         try:
-            with self._explained(), locked(self.path):
+            with locked(self.path):
                 self.connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield
@@ -254,8 +266,26 @@ class Database:
                     if self.connection.in_transaction:
                         self.connection.execute("ROLLBACK")
                     raise
+            if self.has_log and durable:
+                self._sync_log()
+        except sqlite3.DatabaseError as error:
+            self._explain(error)
+            raise
         except OSError as error:
             raise StoreError(f"cannot write to {self.path}", error.strerror or str(error)) from error
 
+    def _sync_log(self) -> None:
+        """Wait until the log is on the disk: this transaction, and those before it, which it may have seen.
+
+        The file stays the same one for as long as a connection is open. What was written back into the database
+        meanwhile, SQLite has made durable before.
+        """
+        if self._log is None:
+            self._log = os.open(f"{self.path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+        os.fdatasync(self._log)
+
     def close(self) -> None:
         self.connection.close()
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hive.card import CARD, render
 from hive.db import Database
 from hive.determinism import determinism_class
 from hive.manifest import METRICS
-from hive.model import Artifact, Failure, Job, canonical_json
+from hive.model import Artifact, Failure, Job, Recipe, canonical_json
 from hive.paths import Home
 from hive.provenance import PROVENANCE
 from hive.recipe import read_recipe
@@ -97,13 +98,18 @@ def refused(job: Job, metrics: list[dict[str, Any]]) -> Failure | None:
 def documents(job: Job, metrics: Sequence[Metric], card: str) -> dict[str, Document]:
     """What hive itself adds to what a run has left: path -> its content, given the entries of the other files."""
     build, pins = job.build, job.work.pins
-    recipe = read_recipe(Path(job.work.recipe_path), "snapshot")
+    recipe = _recipe(job.work.recipe_path)
     return {
         METRICS: lambda files: canonical_json([asdict(metric) for metric in metrics]).encode(),
         CARD: lambda files: render(card, recipe, job.work.real, metrics, manifest.figures(files)).encode(),
         PROVENANCE: lambda files: canonical_json(provenance.statement(build, pins, job.work.image, files)).encode(),
         BOM: lambda files: canonical_json(bom.document(build, recipe, pins, metrics, files)).encode(),
     }
+
+
+@lru_cache(maxsize=8)  # of a queue of builds many are of one recipe, and its snapshot never changes
+def _recipe(snapshot: str) -> Recipe:
+    return read_recipe(Path(snapshot), "snapshot")
 
 
 def _card(folder: Path) -> str:

@@ -115,15 +115,13 @@ def claim(
         )
         if row is None:
             return None
-        attempt = {"job_id": row["id"], "attempt": row["attempt"], "now": now}
-        db.run("jobs.begin_attempt", **attempt)
-        db.run("jobs.event", **attempt, event=Event.CLAIM, detail="")
+        db.run("jobs.begin_attempt", job_id=row["id"], attempt=row["attempt"], now=now)
     return job_of(row)
 
 
 def record_start(db: Database, job: Job, runner: str, isolation: str, handle: str) -> None:
-    """Note how the attempt's runner can be found again."""
-    with db.write():
+    """Note how the attempt's runner can be found again: while the machine is up."""
+    with db.write(durable=False):
         db.run(
             "jobs.attempt_started",
             job_id=job.id,
@@ -366,6 +364,11 @@ def newest_build(db: Database, digest: str) -> Job | None:
 def anything_waits(db: Database) -> bool:
     """Whether a job is queued, due or not."""
     return db.one("jobs.anything_waits") is not None
+
+
+def is_needed(db: Database, job_id: int) -> bool:
+    """Whether a job waits for this one."""
+    return db.one("jobs.needed", job_id=job_id) is not None
 
 
 def needs(db: Database, job_id: int) -> list[Job]:

@@ -89,13 +89,31 @@ class Supervisor:
         """Until nothing runs and nothing waits, or after `drain`."""
         self.recover()
         while True:
-            self.reap()
-            if not self.draining:
-                self.start_what_fits()
+            self.take_turn()
             if self.is_idle():
                 return
             self.get_ready_to_publish()
             self.wait()
+
+    def take_turn(self) -> None:
+        """Finish what has ended and start what fits.
+
+        An end takes a while to publish, and its cores are free: others start before it where they may.
+        """
+        ended = self.reap()
+        if ended and not self.draining and all(map(self._sets_nothing_free, ended)):
+            self.start_what_fits()
+        for live in ended:
+            self.finish(live)
+        if not self.draining:
+            self.start_what_fits()
+
+    def _sets_nothing_free(self, live: Running) -> bool:
+        """Whether the queue is the same after its end: no job waits for it, and it does not come again itself."""
+        from hive import publish
+
+        _, failure = publish.verdict(live.folder, live.runner.ending(live.folder, live.handle))
+        return failure is None and not queue.is_needed(self.db, live.job.id)
 
     def drain(self, number: int = 0, frame: FrameType | None = None) -> None:
         """Signal handler: claim nothing more and leave; what runs goes on, and the next supervisor adopts it."""
@@ -226,9 +244,10 @@ class Supervisor:
                 poll.register(live.waiting_on, select.POLLIN)
         self.told_of = {descriptor for descriptor, _ in poll.poll(LOOK_EVERY_S * 1000)}
 
-    def reap(self) -> None:
-        """Finish the attempts whose runner has ended, and stop those that were cancelled."""
+    def reap(self) -> list[Running]:
+        """Take off what runs those whose runner has ended, and return them. Those that were cancelled are stopped."""
         _collect_children()
+        ended: list[Running] = []
         seen, self.looked_at = self.looked_at, (self.db.version_seen(), self.db.connection.total_changes)
         for live in list(self.running.values()):
             if live.runner.alive(live.folder, live.handle):
@@ -242,7 +261,8 @@ class Supervisor:
                 continue
             del self.running[live.job.id, live.job.attempt]
             live.look_only()
-            self.finish(live)
+            ended.append(live)
+        return ended
 
     def _is_stale(self, job: Job) -> bool:
         """Whether somebody has cancelled it, or asked for it anew."""

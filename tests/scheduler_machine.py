@@ -308,7 +308,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         """Once round the supervisor's loop, as hive does it and as the model does."""
         alive = {id(run) for run in self._alive()}
         self.looked_at = time.time()
-        self.supervisor.reap()
+        self.supervisor.take_turn()
         for run in list(self.runs):
             if id(run) not in alive:
                 self.runs.remove(run)
@@ -317,7 +317,6 @@ class SchedulerMachine(RuleBasedStateMachine):
             elif not run.is_current:
                 run.how = "stopped"
                 assert self._folder(run) not in self.scripted.live, "what was given up is told to end"
-        self.supervisor.start_what_fits()
         self._strand()
         while mine := self._next():
             self._claimed(mine)

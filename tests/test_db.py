@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import enqueue
+from builders import claimed, enqueue
 from hive_cli import HiveCli
 from small_disk import remount, small_disk
 
 from hive import db as db_module
-from hive import queue
+from hive import locks, queue
 from hive.db import APPLICATION_ID, SCHEMA_VERSION, Database
 from hive.errors import StoreError
 from hive.states import JobState
@@ -132,6 +134,59 @@ def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
             assert queue.get(reader, 1).charged == 0
             reader.close()
     writer.close()
+
+
+def test_a_transaction_is_on_the_disk_when_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was made durable last holds it; and nobody who wants to write waits for the disk."""
+    (home := tmp_path / "home").mkdir()
+    database = Database(home / "hive.db")
+    if not database.has_log:
+        pytest.skip("SQLite makes it durable itself here")
+    held: list[bool] = []
+
+    def keep_what_is_durable(descriptor: int) -> None:
+        assert os.path.realpath(f"/proc/self/fd/{descriptor}") == str(home / "hive.db-wal")
+        held.append(locks.is_held(home / "database.lock"))
+        shutil.copytree(home, tmp_path / f"durable{len(held)}")
+
+    monkeypatch.setattr(os, "fdatasync", keep_what_is_durable)
+    for number, name in enumerate(("first", "second"), 1):
+        enqueue(database, name)
+        after_a_crash = Database(tmp_path / f"durable{number}" / "hive.db")
+        assert queue.newest(after_a_crash, 1)[0].name == name
+        after_a_crash.close()
+    assert held == [False, False]
+    database.close()
+
+
+def test_what_is_of_no_use_after_a_power_loss_waits_for_no_disk(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others see it at once all the same."""
+    job = claimed(db)
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: pytest.fail("it waited for the disk"))
+    queue.record_start(db, job, "process", "none", "handle")
+    other = Database(db.path, readonly=True)
+    assert queue.attempts(other, job.id)[0].handle == "handle"
+    other.close()
+
+
+def test_a_log_that_does_not_reach_the_disk_is_told(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    if not db.has_log:
+        pytest.skip("SQLite makes it durable itself here")
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(StoreError, match="cannot write"):
+        enqueue(db)
+
+
+def test_without_a_log_sqlite_makes_each_transaction_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db_module, "journal_mode", lambda path: "delete")
+    database = Database(tmp_path / "hive.db")
+    enqueue(database)
+    assert not database.has_log
+    assert database.connection.execute("PRAGMA synchronous").fetchone() == {"synchronous": 2}
+    database.close()
 
 
 def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(db: Database) -> None:
@@ -290,6 +345,28 @@ def test_totals_survive_the_migration(tmp_path: Path) -> None:
     )
     migrated = Database(path)
     assert {row["state"]: row["jobs"] for row in migrated.all("jobs.totals")} == states
+    migrated.close()
+
+
+def test_the_story_of_a_job_survives_the_migration(tmp_path: Path) -> None:
+    """The beginning of an attempt is told once, by whichever row there is."""
+    path = tmp_path / "hive.db"
+    events = ("enqueue", 0), ("claim", 1), ("retry", 1), ("claim", 2), ("fail", 2), ("requeue", 2), ("claim", 3)
+    rows = [f"(1, {attempt}, {at}, '{event}')" for at, (event, attempt) in enumerate(events)]
+    system_sqlite(
+        path,
+        (Path(__file__).parent / "schema_v1.sql").read_text()
+        + f"""INSERT INTO jobs (name, version, build_key, state, priority, attempt, cpus, build, work, created_at)
+              VALUES ('model', '1', 'k', 'running', 1, 3, 1, '{{}}', '{{}}', 0);
+              INSERT INTO job_events (job_id, attempt, at, event) VALUES {", ".join(rows)};
+              INSERT INTO attempts (job_id, attempt, started_at) VALUES (1, 2, 3), (1, 3, 6);"""
+        + f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;",
+    )
+    migrated = Database(path)
+    told = queue.events(migrated, 1)
+    assert [(each.event, each.attempt) for each in told] == list(events)
+    assert [each.at for each in told] == list(range(len(events)))
+    assert queue.tries_counted(migrated, 1) == 1
     migrated.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -163,8 +164,8 @@ def lengthen(db: Database, jobs: int) -> None:
         )
 
 
-def steps_of_a_claim(db: Database) -> int:
-    """How many instructions SQLite's machine executes to claim the next job and complete it."""
+def steps_of(db: Database, act: Callable[[], object]) -> int:
+    """How many instructions SQLite's machine executes for it."""
     steps = 0
 
     def count() -> None:
@@ -172,11 +173,20 @@ def steps_of_a_claim(db: Database) -> int:
         steps += 1
 
     db.connection.set_progress_handler(count, 1)
-    job = queue.claim(db, 2)
-    assert job is not None
-    queue.apply(db, job, Event.SUCCEED)
+    act()
     db.connection.set_progress_handler(None, 0)
     return steps
+
+
+def steps_of_a_claim(db: Database) -> int:
+    """To claim the next job and complete it."""
+
+    def act() -> None:
+        job = queue.claim(db, 2)
+        assert job is not None
+        queue.apply(db, job, Event.SUCCEED)
+
+    return steps_of(db, act)
 
 
 def test_a_claim_does_not_look_at_the_whole_queue(db: Database) -> None:
@@ -186,6 +196,46 @@ def test_a_claim_does_not_look_at_the_whole_queue(db: Database) -> None:
     short = steps_of_a_claim(db)
     lengthen(db, 5000)
     assert steps_of_a_claim(db) == short
+
+
+def test_a_look_at_the_queue_does_not_read_the_whole_of_it(db: Database) -> None:
+    enqueue(db)
+    lengthen(db, 100)
+    assert queue.claim(db, 2)
+    looks = (
+        lambda: queue.waiting(db, 10),
+        lambda: queue.anything_waits(db),
+        lambda: queue.running(db),
+        lambda: queue.totals(db),
+        lambda: queue.happenings(db, 5),
+    )
+    for look in looks:
+        look()  # the first also reads the schema
+    short = [steps_of(db, look) for look in looks]
+    lengthen(db, 5000)
+    assert [steps_of(db, look) for look in looks] == short
+
+
+def test_the_newest_events_of_all_jobs_tell_of_attempts_that_began_long_ago(db: Database) -> None:
+    slow = claimed(db, "slow")
+    for name in ("first", "second"):
+        quick = claimed(db, name)
+        queue.apply(db, quick, Event.SUCCEED)
+    told = [(each.name, each.event) for each in queue.happenings(db, 5)]
+    assert told == [
+        ("second", "succeed"),
+        ("second", "claim"),
+        ("second", "enqueue"),
+        ("first", "succeed"),
+        ("first", "claim"),
+    ]
+    queue.fail_or_retry(db, slow, LOST)
+    assert [(each.name, each.event) for each in queue.happenings(db, 1)] == [("slow", "retry")]
+    assert [(each.attempt, each.event) for each in queue.events(db, slow.id)] == [
+        (0, "enqueue"),
+        (1, "claim"),
+        (1, "retry"),
+    ]
 
 
 def test_a_change_of_state_counts_once(db: Database) -> None:

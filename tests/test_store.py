@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -293,6 +294,46 @@ def test_a_folder_without_a_manifest_is_no_artifact(store: Store, out: Path) -> 
     assert not store.has(stored.digest)
     assert store.add({"": out}, FACTS) == stored
     assert store.has(stored.digest)
+
+
+def test_all_of_an_artifact_is_durable_before_it_is_in_its_place(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its place after that."""
+    right_fsync, right_rename, done = os.fsync, os.rename, list[str]()
+
+    def fsync(descriptor: int) -> None:
+        done.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        right_fsync(descriptor)
+
+    def rename(source: Path, target: Path) -> None:
+        there = {str(source), *map(str, source.rglob("*"))}
+        assert len(there) > 10 and there == set(done)
+        done.clear()
+        right_rename(source, target)
+
+    parts = plant({f"part{number}": b"x" for number in range(5)}, tmp_path / "parts")
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", rename)
+    store.add({"": parts, "recipe": parts}, FACTS)
+    assert done == [str(store.folder)]
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_what_cannot_be_made_durable_is_not_stored(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    left = iter(range(100))
+
+    def fsync(descriptor: int) -> None:
+        if next(left) == which:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    parts = plant({f"part{number}": b"x" for number in range(5)}, tmp_path / "parts")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        store.add({"": parts, "recipe": parts}, FACTS)
+    assert list(store.folder.iterdir()) == list(store.staging.iterdir()) == []
 
 
 @pytest.fixture

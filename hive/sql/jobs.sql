@@ -69,9 +69,9 @@ RETURNING priority, charged, artifact;
 
 -- name: tries
 -- Attempts since a person last asked for the job.
-SELECT count(*) AS tries FROM job_events
-WHERE job_id = :job_id AND event = 'claim' AND id > (
-    SELECT max(id) FROM job_events WHERE job_id = :job_id AND event IN ('enqueue', 'requeue'));
+SELECT attempt - coalesce(
+    (SELECT max(e.attempt) FROM job_events e WHERE e.job_id = :job_id AND e.event = 'requeue'), 0) AS tries
+FROM jobs WHERE id = :job_id;
 
 -- name: reprioritise
 UPDATE jobs SET priority = :priority WHERE id = :job_id AND state = 'queued' RETURNING *;
@@ -93,11 +93,24 @@ ORDER BY json_extract(build, '$.params') = json(:params) DESC, created_at DESC L
 INSERT INTO job_events (job_id, attempt, at, event, detail) VALUES (:job_id, :attempt, :now, :event, :detail);
 
 -- name: events
-SELECT job_id, attempt, at, event, detail FROM job_events WHERE job_id = :job_id ORDER BY id;
+SELECT job_id, attempt, at, event, detail FROM (
+    SELECT job_id, attempt, started_at AS at, 'claim' AS event, '' AS detail, 0 AS id FROM attempts
+    WHERE job_id = :job_id
+    UNION ALL SELECT job_id, attempt, at, event, detail, id FROM job_events WHERE job_id = :job_id)
+ORDER BY attempt, id;
 
 -- name: newest_events
-SELECT e.at, e.job_id, j.name, e.attempt, e.event, e.detail
-FROM job_events e JOIN jobs j ON j.id = e.job_id ORDER BY e.id DESC LIMIT :limit;
+-- An attempt that began lately still runs, or has ended later still.
+WITH newest AS (SELECT * FROM job_events ORDER BY id DESC LIMIT :limit),
+    tried AS (
+        SELECT job_id, attempt FROM newest
+        UNION SELECT id, attempt FROM jobs WHERE priority IN (0, 1, 2) AND state = 'running' AND finished_at IS NULL),
+    told AS (
+        SELECT id, at, job_id, attempt, event, detail FROM newest
+        UNION ALL SELECT 0, a.started_at, a.job_id, a.attempt, 'claim', ''
+        FROM tried t CROSS JOIN attempts a ON a.job_id = t.job_id AND a.attempt = t.attempt)
+SELECT t.at, t.job_id, j.name, t.attempt, t.event, t.detail
+FROM told t JOIN jobs j ON j.id = t.job_id ORDER BY t.at DESC, t.id DESC LIMIT :limit;
 
 -- name: begin_attempt
 INSERT INTO attempts (job_id, attempt, started_at) VALUES (:job_id, :attempt, :now);
@@ -119,7 +132,7 @@ SELECT * FROM attempts WHERE job_id = :job_id ORDER BY attempt;
 SELECT * FROM jobs WHERE id = :job_id;
 
 -- name: running
-SELECT * FROM jobs WHERE state = 'running' AND finished_at IS NULL ORDER BY id;
+SELECT * FROM jobs WHERE priority IN (0, 1, 2) AND state = 'running' AND finished_at IS NULL ORDER BY id;
 
 -- name: given_up
 -- Cancelled after their runner had begun, which may still be at work if no supervisor was there to stop it.
@@ -132,7 +145,8 @@ SELECT * FROM jobs WHERE build_key = :build_key AND state = 'cancelled' AND atte
 SELECT * FROM jobs WHERE build_key = :build_key ORDER BY id DESC LIMIT 1;
 
 -- name: waiting
-SELECT * FROM jobs WHERE state = 'queued' AND finished_at IS NULL ORDER BY priority, id LIMIT :limit;
+-- In the order of the index; with + the planner does not take the state for a constant, which would spoil that order.
+SELECT * FROM jobs WHERE +state = 'queued' AND finished_at IS NULL ORDER BY priority, state DESC, id LIMIT :limit;
 
 -- name: anything_waits
 SELECT 1 FROM jobs WHERE state = 'queued' AND finished_at IS NULL LIMIT 1;
@@ -149,6 +163,10 @@ SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT 1;
 -- name: needs
 SELECT d.* FROM job_needs n JOIN jobs d ON d.id = n.needs_id WHERE n.job_id = :job_id ORDER BY d.id;
 
+-- name: needed
+SELECT 1 FROM job_needs n JOIN jobs j ON j.id = n.job_id
+WHERE n.needs_id = :job_id AND j.state = 'queued' LIMIT 1;
+
 -- name: hopeful_by_key
 -- The newest job that has built this key or still may.
 SELECT * FROM jobs WHERE build_key = :build_key AND state IN ('queued', 'running', 'succeeded') ORDER BY id DESC LIMIT 1;
@@ -160,12 +178,13 @@ UPDATE OR IGNORE job_needs SET needs_id = :other_id WHERE job_id = :job_id AND n
 -- Waiting for something that will not come.
 SELECT j.*, d.id AS lost_id, d.name AS lost_name, d.state AS lost_state, d.failure AS lost_failure
 FROM jobs j JOIN job_needs n ON n.job_id = j.id JOIN jobs d ON d.id = n.needs_id
-WHERE j.state = 'queued' AND j.finished_at IS NULL AND d.state IN ('failed', 'cancelled')
+WHERE j.priority IN (0, 1, 2) AND j.state = 'queued' AND j.finished_at IS NULL AND d.state IN ('failed', 'cancelled')
 GROUP BY j.id;
 
 -- name: totals
 -- How many jobs are in each state.
-WITH running AS (SELECT count(*) AS jobs FROM jobs WHERE state = 'running' AND finished_at IS NULL)
+WITH running AS (
+    SELECT count(*) AS jobs FROM jobs WHERE priority IN (0, 1, 2) AND state = 'running' AND finished_at IS NULL)
 SELECT state, jobs FROM job_totals WHERE state <> 'live'
 UNION ALL SELECT 'queued', t.jobs - r.jobs FROM job_totals t, running r WHERE t.state = 'live'
 UNION ALL SELECT 'running', jobs FROM running;

@@ -23,8 +23,9 @@ CREATE TABLE jobs (
 
 -- at most one live job a build key: the second install attaches to the first. A job is live while finished_at is NULL
 CREATE UNIQUE INDEX jobs_live_key ON jobs (build_key) WHERE finished_at IS NULL;
--- claims look only at what waits, however long queue and history are
-CREATE INDEX jobs_live ON jobs (state, priority, id) WHERE finished_at IS NULL;
+-- claims look only at what waits, however long queue and history are. What runs stands right before what is claimed next:
+-- a claim moves its job within one page
+CREATE INDEX jobs_live ON jobs (priority, state DESC, id) WHERE finished_at IS NULL;
 CREATE INDEX jobs_key ON jobs (build_key);
 CREATE INDEX jobs_name ON jobs (name, id);
 
@@ -33,6 +34,7 @@ CREATE TABLE job_needs (
     needs_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     PRIMARY KEY (job_id, needs_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX job_needs_needed ON job_needs (needs_id);
 
 CREATE TABLE attempts (
     job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
@@ -49,6 +51,7 @@ CREATE TABLE attempts (
     PRIMARY KEY (job_id, attempt)
 ) STRICT, WITHOUT ROWID;
 
+-- all but the beginning of attempts
 CREATE TABLE job_events (
     id INTEGER PRIMARY KEY,
     job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
