@@ -104,7 +104,7 @@ def floor_worker(path: Path, jobs: int) -> Share:
 def huey_worker(path: Path, jobs: int) -> Share:
     from huey.storage import SqliteStorage
 
-    storage = SqliteStorage(filename=str(path), fsync=True)
+    storage = patiently(lambda: SqliteStorage(filename=str(path), fsync=True))
 
     def finish(data: bytes) -> bool:
         storage.put_data(data, b"succeeded")
@@ -140,6 +140,17 @@ def persistqueue_worker(path: Path, jobs: int) -> Share:
         return True
 
     return peer_share(take, finish, lambda item: item["data"], lambda: True)
+
+
+def patiently(open_it: Callable[[], Any]) -> Any:
+    """Open a peer's queue: it may find the database locked then already."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return open_it()
+        except system_sqlite.OperationalError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def peer_share(
