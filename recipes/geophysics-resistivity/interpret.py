@@ -56,6 +56,8 @@ class Interpreter:
         self.net.eval()
         self.look_scale = float(config.get("look_scale", 1.0))
         self.fit_scale = float(config.get("fit_scale", 1.0))
+        self._low = np.array(config.get("traits_low", [-np.inf] * len(TRAITS)))
+        self._high = np.array(config.get("traits_high", [np.inf] * len(TRAITS)))
 
     def look(self, survey: Survey, data: Floats) -> Look:
         """data: (N,) log10 ohm m."""
@@ -75,6 +77,16 @@ class Interpreter:
         shown = misfit(data, log_forward(survey, result.look.log_rho), error)
         return np.array([np.median(data), np.std(data), np.median(np.abs(away)) / 0.6745, shown,
                          misfit(data, result.fit.predicted, error)])  # fmt: skip
+
+    def unusual(self, survey: Survey, data: Floats, result: Result) -> list[str]:
+        """A warning for each trait of a survey that lies beyond those of the surveys that the network learned from."""
+        warnings = []
+        for value, low, high, (what, slack) in zip(
+            self.traits(survey, data, result), self._low, self._high, TRAITS, strict=True
+        ):
+            if not low - slack <= value <= high + slack:
+                warnings.append(f"unlike what the model learned from: {what}, is {value:.3g} and was {low:.3g} to {high:.3g}")
+        return warnings
 
     def interpret(self, survey: Survey, data: Floats, estimate_error: bool = False) -> Result:
         """data: (N,) log10 ohm m -> the model that fits them best among those that the network holds for likely.

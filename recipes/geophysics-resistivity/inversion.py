@@ -70,7 +70,8 @@ class Linear:
         self.operator = (spread_by.T @ inverse.astype(np.float32)).astype(np.float32)  # (cells, N)
         left = SMOOTH_SPREAD**2 + 1.0 - np.einsum("cn,nc->c", self.operator, spread_by)
         self.shape = solver.grid.shape
-        self.spread = np.sqrt(np.maximum(left, 1e-6)).reshape(self.shape) / np.sqrt(SMOOTH_SPREAD**2 + 1.0)
+        self.variance = np.maximum(left, 1e-6).reshape(self.shape)  # that the readings leave, of smooth ground
+        self.spread = np.sqrt(self.variance / (SMOOTH_SPREAD**2 + 1.0))
         weight = np.abs(flat)
         self._average = weight / weight.sum(0).clip(1e-9)
         self.coverage = np.log10(weight.sum(0).reshape(self.shape) / solver.grid.cell_areas() + 1e-6)

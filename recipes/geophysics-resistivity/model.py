@@ -23,9 +23,9 @@ class Block(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.norm = nn.GroupNorm(4, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="replicate")
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class SectionNet(nn.Module):
     def __init__(self, channels: int, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         pairs = list(pairwise(widths))
-        self.stem = nn.Conv2d(channels, widths[0], 3, padding=1, padding_mode="replicate")
+        self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.encoders = nn.ModuleList(Block(width) for width in widths)
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.bottom = Block(widths[-1])
