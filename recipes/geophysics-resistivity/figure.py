@@ -63,7 +63,7 @@ def draw(answer: Answer, surface: tuple[Floats, Floats], middles_m: Floats, titl
         axis.plot(prepared.stations[:, 1], prepared.stations[:, 2], "kv", ms=3, clip_on=False, zorder=5)
         axis.set_ylabel("depth, m" if flat else "elevation, m")
         if flat:
-            axis.set_yticks(axis.get_yticks(), labels=[f"{-t:g}" for t in axis.get_yticks()])
+            axis.set_yticks(axis.get_yticks(), labels=[f"{abs(t):g}" for t in axis.get_yticks()])
         axis.set_ylim(mesh_z.min(), mesh_z.max() + 0.02 * np.ptp(mesh_z))
     axes[3].set(xlabel="distance along the line, m", xlim=(x.min(), x.max()))
     figure.suptitle(
@@ -76,7 +76,7 @@ def _mark_size(x: Floats) -> float:
     """Square points so large that neighbours touch: about the width of one spacing on the page."""
     steps = np.diff(np.unique(np.round(x, 3)))
     columns = np.ptp(x) / max(float(np.quantile(steps, 0.5)), 1e-9) if len(steps) else 10.0
-    return float(np.clip((560.0 / max(columns, 1)) ** 2, 12, 120))
+    return float(np.clip((640.0 / max(columns, 1)) ** 2, 12, 120))
 
 
 def _bar(figure: Any, drawn: Any, axis: Any, label: str) -> Any:

@@ -17,7 +17,7 @@ from .inversion import CLOSE, SMOOTH, SMOOTH_SPREAD, SOLVER_ERROR, Correlation, 
 from .model import SectionNet
 
 ITERATIONS = 3
-OUTLIER = 5.0  # robust standard deviations from what all other readings foretell
+OUTLIER = 3.5  # robust standard deviations from what all other readings foretell
 TAIL = 2.5  # standard errors beyond which a reading pulls no harder
 
 
@@ -88,6 +88,14 @@ class Interpreter:
                 warnings.append(f"unlike what the model learned from: {what}, is {value:.3g} and was {low:.3g} to {high:.3g}")
         return warnings
 
+    @staticmethod
+    def _fit(
+        survey: Survey, data: Floats, error: Floats, look: Look, close: Correlation, start: Floats | None
+    ) -> Inverted:
+        return gauss_newton(
+            survey.solver, survey.abmn, data, error, look.log_rho, look.spread, close, ITERATIONS, start
+        )  # fmt: skip
+
     def interpret(self, survey: Survey, data: Floats, estimate_error: bool = False) -> Result:
         """data: (N,) log10 ohm m -> the model that fits them best among those that the network holds for likely.
 
@@ -95,21 +103,17 @@ class Interpreter:
         """
         outliers, cleaned = set_apart(survey, data)
         look = self.look(survey, cleaned)
-        error = np.hypot(survey.error, SOLVER_ERROR)
-        error = np.where(outliers, np.hypot(error, np.abs(data - cleaned)), error)
+        given = np.hypot(survey.error, SOLVER_ERROR)
+        error = np.where(outliers, np.hypot(given, np.abs(data - cleaned)), given)
         close = Correlation(survey.solver.grid, CLOSE)
-        start: Floats | None = None
-        for attempt in range(2):
-            fit = gauss_newton(
-                survey.solver, survey.abmn, data, error, look.log_rho, look.spread, close, ITERATIONS, start
-            )  # fmt: skip
-            size = np.abs(data - fit.predicted) / error
-            typical = float(np.median(size)) / 0.6745
-            tails = np.sqrt(np.maximum(size / max(typical, 1.0) / TAIL, 1.0))
-            grow = max(typical, 1.0) if estimate_error else 1.0
-            if attempt or (grow < 1.25 and tails.max() < 1.5):
-                break
-            error, start = error * grow * tails, fit.log_rho
+        fit = self._fit(survey, data, error, look, close, None)
+        size = np.abs(data - fit.predicted) / given
+        grow = max(float(np.median(size)) / 0.6745, 1.0) if estimate_error else 1.0
+        tails = np.sqrt(np.maximum(size / grow / TAIL, 1.0))
+        if outliers.any() or grow > 1.25 or tails.max() > 1.5:  # what fits is trusted again, what does not, less
+            outliers &= tails > 1.0
+            error = given * grow * tails
+            fit = self._fit(survey, data, error, look, close, fit.log_rho)
         spread = fit.spread * self.fit_scale
         calibrated = Inverted(
             fit.log_rho, spread, fit.predicted, misfit(data, fit.predicted, error), fit.iterations

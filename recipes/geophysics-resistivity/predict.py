@@ -19,7 +19,7 @@ from .prepare import Prepared, prepare
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
-KNOWN_SHARE = 0.5  # of the variance of smooth ground: where the readings leave more, they do not reach
+KNOWN_SHARE = 0.6  # of the variance of smooth ground: where the readings leave more, they do not reach
 SHOWN_DEPTH = 1.4  # of the deepest reading's median depth
 
 
