@@ -131,6 +131,10 @@ def pygimli_inversion(positions: Floats, abmn: NDArray[np.int64], data: Floats, 
 
 # --- what is compared
 
+Answer = tuple[Floats, Floats | None, Section]  # log10 ohm m and spread of the survey's cells, and the same anywhere
+Method = Callable[["Line"], Answer]
+Row = tuple[str, str, float, float, float, float]  # by HEAD
+
 
 @dataclass(frozen=True)
 class Line:
@@ -166,3 +170,140 @@ def simulated(sections: int) -> Iterator[Line]:
         yield Line(f"FE {index} {kind}", survey, noisy, earth.on_cells(section, even, 4))
         noisy, truth = data.draw_data(rng, replace(survey, solver=fine), earth.SHIFTED)
         yield Line(f"FV {index} {kind}", survey, noisy, truth)
+
+
+def field_line(path: Path) -> Line:
+    """Field data, with the errors that the model finds for them: both methods get the same."""
+    formats, prepare = recipe("formats"), recipe("prepare")
+    prepared = prepare.prepare(formats.read(path))
+    return Line(path.stem[:28], prepared.survey, prepared.data, None)
+
+
+def by_pygimli(line: Line) -> Answer:
+    grid = line.survey.solver.grid
+    section, _ = pygimli_inversion(np.array(grid.stations), line.survey.abmn, line.data, line.survey.error)
+    x, z = grid.centres()
+    return section(x[None, :], z[:, None]), None, section
+
+
+def without_network(line: Line) -> Answer:
+    fit = recipe("interpret").without_network(line.survey, line.data)
+    return fit.log_rho, fit.spread, anywhere(line, fit.log_rho)
+
+
+def installed(artifact: Path) -> dict[str, Method]:
+    """The installed model, as it is used and its network alone."""
+    from hive_runner.export import load_weights
+
+    interpreter = recipe("interpret").Interpreter(*load_weights(artifact))
+
+    def whole(line: Line) -> Answer:
+        fit = interpreter.interpret(line.survey, line.data, estimate_error=False).fit
+        return fit.log_rho, fit.spread, anywhere(line, fit.log_rho)
+
+    def network(line: Line) -> Answer:
+        look = interpreter.look(line.survey, line.data)
+        return look.log_rho, look.spread, anywhere(line, look.log_rho)
+
+    return {"network alone": network, "hive": whole}
+
+
+def anywhere(line: Line, model: Floats) -> Section:
+    """A model of cells as a function of place."""
+    edges, depths = line.survey.solver.grid.edges(), recipe("grid").layer_depths()
+
+    def section(x: Floats, depth: Floats) -> Floats:
+        column = np.clip(np.searchsorted(edges, x) - 1, 0, model.shape[1] - 1)
+        row = np.clip(np.searchsorted(depths, depth) - 1, 0, model.shape[0] - 1)
+        return np.asarray(model[row, column])
+
+    return section
+
+
+HEAD = ("line", "method", "log10 RMSE", "chi2 by pyGIMLi", "80 % cover", "s")
+
+
+def compare(lines: Iterator[Line], methods: dict[str, Method], judge: bool) -> Iterator[Row]:
+    """A row a line and method. judge: send every model through finite elements; that takes seconds each."""
+    elements: dict[int, FiniteElements] = {}
+    for line in lines:
+        survey = line.survey
+        if judge and id(survey) not in elements:
+            elements = {id(survey): FiniteElements(np.array(survey.solver.grid.stations), survey.abmn)} | elements
+        for name, method in methods.items():
+            begin = time.perf_counter()
+            with _quiet():
+                model, spread, section = method(line)
+            seconds = time.perf_counter() - begin
+            error = cover = chi2 = float("nan")
+            if line.truth is not None:
+                off = np.abs(model - line.truth)[survey.inside]
+                error = float(np.sqrt(np.mean(off**2)))
+                if spread is not None:
+                    cover = float(np.mean(off < NORMAL_80 * spread[survey.inside]))
+            if judge:
+                mesh = elements[id(survey)]
+                answered = np.log10(np.maximum(mesh.apparent(section(mesh.x, mesh.depth)), 1e-6))
+                chi2 = float(np.mean(((line.data - answered) / survey.error) ** 2))
+            yield line.name, name, error, chi2, cover, seconds
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown, means by simulator and method last."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    for row in rows:
+        cells = ["-" if value != value else f"{value:.3f}" for value in row[2:]]
+        lines.append(f"| {row[0]} | {row[1]} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def means(rows: list[Row]) -> list[Row]:
+    groups: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    for row in rows:
+        if row[0][:2] in ("FE", "FV") and row[0][2] == " ":
+            groups.setdefault((f"mean {row[0][:2]}", row[1]), []).append(row[2:])
+    return [(*key, *np.array(values).mean(0)) for key, values in groups.items()]
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """pyGIMLi prints from C++, past sys.stdout."""
+    sys.stdout.flush()
+    kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nothing)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, required=True, help="artifact folder of geophysics-resistivity")
+    parser.add_argument("--sections", type=int, default=8, help="simulated lines of either kind")
+    parser.add_argument("--lines", nargs="*", type=Path, default=[], help="files of field data")
+    parser.add_argument("--no-judge", action="store_true", help="without chi2 by finite elements, which takes longest")
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    methods = {"pyGIMLi": by_pygimli, "Gauss-Newton": without_network} | installed(arguments.model)
+
+    def every() -> Iterator[Line]:
+        yield from simulated(arguments.sections)
+        yield from map(field_line, arguments.lines)
+
+    rows: list[Row] = []
+    for row in compare(every(), methods, not arguments.no_judge):
+        rows.append(row)
+        print(table([row]).splitlines()[-1], flush=True)
+        if arguments.output:
+            arguments.output.write_text(table(rows + means(rows)) + "\n")
+    print("\n".join(table(means(rows)).splitlines()[2:]))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(REPOSITORY / "training-runner"))
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ.setdefault("XDG_CACHE_HOME", cache)
+        main()

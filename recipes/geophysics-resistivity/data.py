@@ -20,7 +20,7 @@ from .arrays import draw_layout
 from .earth import TRAINED, Domain, draw_section, on_cells
 from .grid import Floats, Grid, layer_depths
 from .inversion import Linear
-from .solver import Abmn, Solver, solver_of
+from .solver import Abmn, Solver, resistances, solver_of
 
 GROUP = 16
 CHANNELS = 9
@@ -32,8 +32,8 @@ LN10 = float(np.log(10.0))
 
 @dataclass(frozen=True)
 class Batch:
-    """B surveys of one shape. inputs: (B, CHANNELS, LAYERS, W); target: (B, LAYERS, W) log10 ohm m about `start`'s level;
-    inside: (LAYERS, W) whether a cell counts."""
+    """B surveys of one shape. inputs: (B, CHANNELS, LAYERS, W); target: (B, LAYERS, W) log10 ohm m about the
+    readings' median; inside: (LAYERS, W) whether a cell counts."""
 
     inputs: NDArray[np.float16]
     target: NDArray[np.float32]
@@ -124,17 +124,11 @@ def log_forward(survey: Survey, log_rho: Floats) -> Floats:
 
 
 def draw_error(rng: np.random.Generator, solver: Solver, abmn: Abmn) -> Floats:
-    """(N,) standard deviations of log10: a share of each reading, and for some surveys more where the signal is weak."""
+    """(N,) standard deviations of log10: a share of each reading, for some surveys more where signals are weak."""
     share = float(np.exp(rng.uniform(np.log(0.01), np.log(0.06))))
-    signal = np.abs(resistance_of_half_space(solver, abmn))
+    signal = np.abs(resistances(solver.half_space, abmn))
     weak = float(rng.random() < 0.4) * rng.uniform(0.0, 0.1) * np.sqrt(signal.min() / signal)
     return np.asarray(np.hypot(share, weak) / LN10)
-
-
-def resistance_of_half_space(solver: Solver, abmn: Abmn) -> Floats:
-    from .solver import resistances
-
-    return resistances(solver.half_space, abmn)
 
 
 def draw_survey(rng: np.random.Generator) -> Survey:

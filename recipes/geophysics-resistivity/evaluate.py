@@ -61,7 +61,7 @@ def _quantile(mean: Floats, spread: Floats, truth: Floats, inside: Any) -> float
 
 
 def held_out(seed: int, count: int) -> Iterator[tuple[str, Survey, Floats, Floats]]:
-    """(array, survey, data, truth) of 48 electrodes and 3 % noise; the data from a grid twice as fine as is inverted."""
+    """(array, survey, data, truth): 48 electrodes, 3 % noise, the data from a grid twice as fine as is inverted."""
     grid = Grid.even(STATIONS)
     fine, coarse = Solver(grid, refine=2), Solver(grid)
     surveys = {}

@@ -35,7 +35,8 @@ def draw(answer: Answer, surface: tuple[Floats, Floats], middles_m: Floats, titl
     axes = figure.subplots(4, 1, sharex=True, height_ratios=[1, 1, 1.45, 1.45])
 
     for axis, values, name in ((axes[0], observed, "measured"), (axes[1], predicted, "answered by the section below")):
-        marks = axis.scatter(middles_m, depths, c=values, norm=norm, cmap=COLOURS, s=_mark_size(middles_m), marker="s", lw=0)
+        size = _mark_size(middles_m)
+        marks = axis.scatter(middles_m, depths, c=values, norm=norm, cmap=COLOURS, s=size, marker="s", lw=0)
         axis.set(ylim=(depths.max() * 1.08, 0), ylabel="median depth, m")
         axis.set_title(f"Apparent resistivity, {name}", loc="left", fontsize=10)
         _bar(figure, marks, axis, "ohm m")
@@ -57,7 +58,8 @@ def draw(answer: Answer, surface: tuple[Floats, Floats], middles_m: Floats, titl
     bar = _bar(figure, sure, axes[3], "factor")
     bar.set_ticks([1.1, 1.25, 1.5, 2, 3, 4], labels=["1.1", "1.25", "1.5", "2", "3", "4"])
     bar.minorticks_off()
-    axes[3].set_title("Uncertainty: true within times or divided by this factor, in 80 % of the cells", loc="left", fontsize=10)
+    meaning = "Uncertainty: the truth is within this factor, up or down, in 80 % of the cells"
+    axes[3].set_title(meaning, loc="left", fontsize=10)
     flat = np.ptp(height) == 0 and height[0] == 0
     for axis in axes[2:]:
         axis.plot(prepared.stations[:, 1], prepared.stations[:, 2], "kv", ms=3, clip_on=False, zorder=5)

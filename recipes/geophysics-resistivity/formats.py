@@ -27,8 +27,8 @@ LARGEST_FILE_BYTES = 50_000_000
 
 @dataclass
 class FieldLine:
-    """positions: (E, 2) along the line and height, metres; abmn: (N, 4) electrodes, -1 at infinity; apparent: (N,) ohm m,
-    of flat ground where the file gives resistances; error: (N,) shares, or None if the file gives none."""
+    """positions: (E, 2) along the line and height, metres; abmn: (N, 4) electrodes, -1 at infinity; apparent: (N,)
+    ohm m, of flat ground where the file gives resistances; error: (N,) shares, or None if the file gives none."""
 
     format: str
     positions: Floats
@@ -55,7 +55,9 @@ def read(path: Path, spacing_m: float = 0.0) -> FieldLine:
         line = reader(lines, spacing_m)
     except (ValueError, IndexError) as error:
         raise InputError(
-            f"{path.name} cannot be read as {name}", str(error) or "it ends too early", "check the file, or export it again"
+            f"{path.name} cannot be read as {name}",
+            str(error) or "it ends too early",
+            "check the file, or export it again",
         ) from error
     return line
 
@@ -67,9 +69,9 @@ def _reader_of(path: Path, lines: Sequence[str]) -> tuple[str, object]:
         return "BERT/pyGIMLi", read_unified
     if _table_header(content) is not None:
         return "a table", read_table
-    if len(content) > 6 and _number(content[1]) is not None and _number(content[2]) is not None and len(_tokens(content[1])) == 1:
+    if len(content) > 6 and len(_tokens(content[1])) == 1 and None not in map(_number, content[1:3]):
         return "Res2DInv", read_res2dinv
-    if first.startswith(("!", "#")) or first.upper().startswith(("COMMON", "IPTYPE")) or len(_numbers(first)) in (3, 5, 6):
+    if first.upper().startswith(("!", "#", "COMMON", "IPTYPE")) or len(_numbers(first)) in (3, 5, 6):
         return "UBC", read_ubc
     raise InputError(
         f"the format of {path.name} is not known",
@@ -99,9 +101,11 @@ def read_unified(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
     if not named and places.shape[1] == 2:
         names = ["x", "z"]
     notes: list[str] = []
-    positions = _along(*(places[:, names.index(c)] if c in names[: places.shape[1]] else np.zeros(count) for c in "xyz"), notes)
+    present = names[: places.shape[1]]
+    x, y, z = (places[:, present.index(c)] if c in present else np.zeros(count) for c in "xyz")
+    positions = _along(x, y, z, notes)
     readings = int(_tokens(rows[cursor].split("#")[0])[0])
-    columns = [c for c in _tokens(rows[cursor + 1].lstrip("# "))]
+    columns = _tokens(rows[cursor + 1].lstrip("# "))
     body = rows[cursor + 2 : cursor + 2 + readings]
     table = np.array([_numbers(row.split("#")[0])[: len(columns)] for row in body])
     if len(table) != readings:
@@ -121,19 +125,23 @@ def read_unified(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
     elif {"u", "i"} <= set(values):
         apparent = factor * values["u"] / values["i"]
     else:
-        raise InputError("the file holds no readings", f"its columns are {', '.join(columns)}", "rhoa, r, or u and i are needed")
+        raise InputError(
+            "the file holds no readings", f"its columns are {', '.join(columns)}", "rhoa, r, or u and i are needed"
+        )
     error = values.get("err")
     if error is not None and not np.any(error > 0):
         error = None
     if error is not None and np.median(error) > 1:
         notes.append("errors are above 1: they are taken for per cent")
         error = error / 100
-    return FieldLine("BERT/pyGIMLi", positions, abmn[keep], apparent[keep], None if error is None else error[keep], notes)
+    shares = None if error is None else error[keep]
+    return FieldLine("BERT/pyGIMLi", positions, abmn[keep], apparent[keep], shares, notes)
 
 
 def _unified_name(column: str) -> str:
     plain = column.split("/")[0].lower()
-    return {"rho": "r", "rho_a": "rhoa", "ra": "rhoa", "error": "err", "std": "err", "v": "u", "volt": "u"}.get(plain, plain)
+    other = {"rho": "r", "rho_a": "rhoa", "ra": "rhoa", "error": "err", "std": "err", "v": "u", "volt": "u"}
+    return other.get(plain, plain)
 
 
 def _unit(column: str) -> float:
@@ -163,14 +171,9 @@ def read_res2dinv(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
     resistances = False
     notes: list[str] = []
     if kind == 11:
-        while _number(rows[cursor]) is not None and _number(rows[cursor + 1]) is not None and "type" not in rows[cursor].lower():
-            cursor += 1
-            if "type" in rows[cursor + 1].lower():
-                break
-        while _number(rows[cursor]) is not None and "type" not in rows[cursor].lower():
-            cursor += 1
-        resistances = int(_number(rows[cursor + 1]) or 0) == 1
-        cursor += 2
+        marks = [i for i in range(2, min(7, len(rows))) if "type" in rows[i].lower()]
+        resistances = bool(marks) and int(_number(rows[marks[0] + 1]) or 0) == 1
+        cursor = marks[0] + 2 if marks else 3
     count = int(_number(rows[cursor]) or 0)
     by_middle = int(_number(rows[cursor + 1]) or 0)
     chargeability = int(_number(rows[cursor + 2]) or 0)
@@ -200,8 +203,8 @@ def read_res2dinv(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
         has_n = kind in (3, 6, 7)
         places = [_res2dinv_places(kind, row[0], row[1], row[2] if has_n else 1.0, by_middle == 1) for row in body]
         values = [row[3 if has_n else 2] for row in body]
-    return _from_places("Res2DInv " + _RES2DINV_ARRAYS[kind], np.array(places, float), np.array(values), resistances, None,
-                        heights, notes)  # fmt: skip
+    name = "Res2DInv " + _RES2DINV_ARRAYS[kind]
+    return _from_places(name, np.array(places, float), np.array(values), resistances, None, heights, notes)
 
 
 def _res2dinv_places(kind: int, x: float, a: float, n: float, by_middle: bool) -> list[float]:
@@ -234,7 +237,7 @@ def _topography(rest: list[list[float]], notes: list[str]) -> Floats | None:
 
 
 def read_ubc(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
-    """UBC-GIF's DCIP2D observations, as SimPEG writes them: one line a reading, or a line a source and its receivers."""
+    """UBC-GIF's DCIP2D observations, as SimPEG writes them: a line a reading, or one a source and its receivers."""
     rows = []
     for line in lines:
         text = re.split(r"[!#]", line)[0].strip()
@@ -269,14 +272,15 @@ def read_ubc(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
 
 
 def _ubc_groups(rows: list[list[float]]) -> tuple[Floats, Floats | None] | None:
-    """Readings (N, 5 or 6) of a file with a line a source: A B n, or Ax Az Bx Bz n with heights; None if it is not one."""
+    """Readings (N, 5 or 6) of a file with a line a source: A B n, or Ax Az Bx Bz n with heights; None for others."""
     for places in (2, 4):
         table: list[list[float]] = []
         tops: dict[float, float] = {}
         cursor = 0
         while cursor < len(rows):
             source = rows[cursor]
-            if len(source) != places + 1 or source[-1] != int(source[-1]) or not 0 < source[-1] <= len(rows) - cursor - 1:
+            whole = len(source) == places + 1 and source[-1] == int(source[-1])
+            if not whole or not 0 < source[-1] <= len(rows) - cursor - 1:
                 break
             count = int(source[-1])
             for row in rows[cursor + 1 : cursor + 1 + count]:
@@ -328,7 +332,7 @@ def _table_header(content: Sequence[str]) -> tuple[int, str, dict[str, tuple[int
 
 
 def read_table(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
-    """A table with a header: electrodes by place or number, and apparent resistivity, resistance, or voltage and current."""
+    """A table with a header: electrodes by place or number; apparent resistivity, resistance, or voltage and current."""
     content = [line for line in lines if line.strip()]
     header = _table_header([line.strip() for line in content])
     assert header is not None
@@ -375,7 +379,8 @@ def read_table(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
             notes.append("voltage and current name no unit: taken for mV and mA")
     error = values.get("err")
     if error is not None:
-        percent = columns["err"][1] == "%" or np.nanmedian(error) > IMPLAUSIBLE_ERROR or content[0].lower().find("dev") >= 0
+        stacked = "dev" in content[index].lower()  # Syscal's deviation of the stacks is per cent
+        percent = columns["err"][1] == "%" or stacked or np.nanmedian(error) > IMPLAUSIBLE_ERROR
         error = np.abs(np.nan_to_num(error)) / (100 if percent else 1)
         notes.append("errors are taken for " + ("per cent" if percent else "shares") + " of the readings")
     return _from_places("a table", places, reading, resistances, error, None, notes)

@@ -85,7 +85,8 @@ class Interpreter:
             self.traits(survey, data, result), self._low, self._high, TRAITS, strict=True
         ):
             if not low - slack <= value <= high + slack:
-                warnings.append(f"unlike what the model learned from: {what}, is {value:.3g} and was {low:.3g} to {high:.3g}")
+                known = f"is {value:.3g} and was {low:.3g} to {high:.3g}"
+                warnings.append(f"unlike what the model learned from: {what}, {known}")
         return warnings
 
     @staticmethod
@@ -132,7 +133,7 @@ def without_network(survey: Survey, data: Floats, iterations: int = 5) -> Invert
 
 
 def set_apart(survey: Survey, data: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """(N,) whether a reading contradicts all others, and the data with such readings replaced by what those foretell."""
+    """(N,) whether a reading contradicts all others, and the data with what those foretell in its place."""
     deviation = data - np.median(data)
     away = survey.linear.left_out(deviation)
     scale = max(float(np.median(np.abs(away - np.median(away)))) / 0.6745, 1.0)

@@ -26,7 +26,7 @@ LARGEST = 1.5  # decades a step may change a cell
 
 
 class Correlation:
-    """A stationary correlation of cells: shares of exp(-distance / length) along the line times the same over layers."""
+    """A stationary correlation of cells: shares of exp(-distance / length) along the line, times that over layers."""
 
     def __init__(self, grid: Grid, scales: tuple[tuple[float, float, float], ...]) -> None:
         x, _ = grid.centres()

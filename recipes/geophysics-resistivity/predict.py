@@ -1,4 +1,4 @@
-"""Invert one line of readings: a section with its uncertainty, the depth of investigation, the misfit of each reading."""
+"""Invert one line of readings: a section, its uncertainty and depth of investigation, the misfit of each reading."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from . import formats, report
 from .grid import Floats
-from .inversion import SMOOTH_SPREAD
 from .interpret import Interpreter, Result, percent
+from .inversion import SMOOTH_SPREAD
 from .prepare import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Model:
         warnings = [*prepared.warnings, *self._interpreter.unusual(survey, prepared.data, result)]
         grid = survey.solver.grid
         x_edges, z_edges = grid.edges(), report.layer_edges()
-        columns = slice(np.searchsorted(x_edges, grid.stations[0] - 0.6), np.searchsorted(x_edges, grid.stations[-1] + 0.6) - 1)
+        first, last = np.searchsorted(x_edges, [grid.stations[0] - 0.6, grid.stations[-1] + 0.6])
+        columns = slice(int(first), int(last) - 1)
         layers = slice(0, int(np.searchsorted(z_edges[1:-1], SHOWN_DEPTH * survey.depths.max())) + 1)
         shown = layers, columns
         left = survey.linear.variance[shown] / SMOOTH_SPREAD**2

@@ -52,7 +52,7 @@ def prepare(line: FieldLine, error_percent: float = 0.0) -> Prepared:
     if len(electrodes) < FEWEST_ELECTRODES or len(kept) < FEWEST_READINGS:
         raise InputError(
             f"too little for a section: {len(electrodes)} electrodes and {len(kept)} usable readings",
-            f"at least {FEWEST_ELECTRODES} and {FEWEST_READINGS} are needed; the model was trained with 24 to 96 electrodes",
+            f"at least {FEWEST_ELECTRODES} and {FEWEST_READINGS} are needed; the model learned from 24 to 96 electrodes",
             "give the whole line in one file",
         )
     order = np.argsort(electrodes[:, 0], kind="stable")
@@ -113,7 +113,7 @@ def _judge_slope(electrodes: Floats, notes: list[str], warnings: list[str]) -> N
     notes.append("topography: distances are taken along the surface, the ground below is draped from it")
     steep = float(np.quantile(slope, 0.95))
     if steep > STEEP_SLOPE:
-        warnings.append(f"slopes of {steep:.0f} degrees: draping is an approximation for gentle ground, expect artefacts")
+        warnings.append(f"slopes of {steep:.0f} degrees: draping is made for gentle ground, expect artefacts")
     elif steep > GENTLE_SLOPE:
         notes.append(f"slopes of up to {steep:.0f} degrees: draped ground is a little off below ridges and valleys")
 
@@ -122,7 +122,9 @@ def _lay_out(distance: Floats, notes: list[str], warnings: list[str]) -> tuple[G
     """A grid with a station at each electrode and in each gap, metres a spacing, and each electrode's station."""
     step = np.diff(distance)
     if step.min() <= 0:
-        raise InputError("two electrodes stand in one place", "distances along the line must grow", "check the coordinates")
+        raise InputError(
+            "two electrodes stand in one place", "distances along the line must grow", "check the coordinates"
+        )
     unit = float(np.quantile(step, 0.2))
     whole = step / unit
     between = np.maximum(np.rint(whole), 1).astype(int)
@@ -130,7 +132,7 @@ def _lay_out(distance: Floats, notes: list[str], warnings: list[str]) -> tuple[G
     if uneven.max() > 0.05:
         notes.append("electrodes stand unevenly: the grid follows them")
     if uneven.max() > 0.4:
-        warnings.append("electrode distances differ much and are no multiples of one: near the close ones detail is lost")
+        warnings.append("electrode distances differ and are no multiples of one: detail is lost near the close ones")
     if between.sum() + 1 > MOST_STATIONS:
         raise InputError(
             f"the line is too long: {between.sum() + 1} places at {unit:.3g} m",
@@ -154,5 +156,6 @@ def _errors(line: FieldLine, kept: NDArray[np.int64], error_percent: float, note
     error = np.nan_to_num(line.error[kept], nan=ASSUMED_ERROR)
     low = error < LEAST_ERROR
     if low.any():
-        notes.append(f"{int(low.sum())} errors are below {LEAST_ERROR:.0%}, the least that contact and place allow: raised")
+        least = f"{LEAST_ERROR:.0%}, the least that contact and place allow"
+        notes.append(f"{int(low.sum())} errors are below {least}: raised")
     return np.clip(error, LEAST_ERROR, 1.0)

@@ -1,4 +1,4 @@
-"""What is handed on: the section as VTK and CSV, the misfit of each reading, the figure; and a line as pyGIMLi's file."""
+"""What is handed on: the section as VTK and CSV, the misfit of each reading, the figure; and pyGIMLi's data file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def surface(answer: Answer, places: Floats) -> tuple[Floats, Floats]:
 def deepest_m(answer: Answer) -> float:
     """The median over the line's columns of how deep the readings reach, metres."""
     bottom = answer.z_edges[1:] * answer.prepared.unit_m
-    reach = np.where(answer.reached.any(0), bottom[answer.reached.shape[0] - 1 - np.argmax(answer.reached[::-1], 0)], 0.0)
+    last = len(bottom) - 1 - np.argmax(answer.reached[::-1], 0)
+    reach = np.where(answer.reached.any(0), bottom[last], 0.0)
     return float(np.median(reach))
 
 

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("numba", reason="readers use the solver's geometry")
 pytest.importorskip("scipy", reason="readers use the solver's geometry")
 
-from hive_runner.errors import InputError  # noqa: E402
-from hive_runner.recipe_module import load  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+from hive_runner.errors import InputError
+from hive_runner.recipe_module import load
+from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 NAME = "geophysics-resistivity"
@@ -46,7 +46,8 @@ def unified(path: Path, abmn: Abmn) -> None:
 def unified_resistances(path: Path, abmn: Abmn) -> None:
     """As BERT has them: u in mV and i in mA, errors in per cent, no name over the electrodes."""
     rows = [f"{len(PLACES)}", *(f"{x:g}\t0" for x in PLACES), f"{len(abmn)}", "#a\tb\tm\tn\tu/mV\ti/mA\terr/%"]
-    rows += ["\t".join(map(str, e + 1)) + f"\t{r * 200:.9g}\t200\t2" for e, r in zip(abmn, resistance_of(abmn), strict=True)]
+    for e, r in zip(abmn, resistance_of(abmn), strict=True):
+        rows.append("\t".join(map(str, e + 1)) + f"\t{r * 200:.9g}\t200\t2")
     path.write_text("\n".join(rows) + "\n0\n")
 
 
@@ -76,7 +77,8 @@ def ubc_sources(path: Path, abmn: Abmn) -> None:
         rows.append(f"{a} 0 {place(source[1]) or a} 0 {len(group)}")
         for row in group:
             m = place(abmn[row, 2])
-            rows.append(f"{m} 0 {place(abmn[row, 3]) or m} 0 {resistance_of(abmn)[row]:.9g} {abs(resistance_of(abmn)[row]) * 0.02:.6g}")
+            r = resistance_of(abmn)[row]
+            rows.append(f"{m} 0 {place(abmn[row, 3]) or m} 0 {r:.9g} {abs(r) * 0.02:.6g}")
     path.write_text("\n".join(rows))
 
 
@@ -152,7 +154,8 @@ def test_numbered_electrodes_need_a_spacing(tmp_path: Path) -> None:
 def test_voltages_whose_sign_is_lost_and_errors_that_are_none_are_told(tmp_path: Path) -> None:
     abmn = arrays.layout("dipole-dipole", len(PLACES))
     abmn = abmn[:, [1, 0, 2, 3]]  # A before B, as most have it: the voltages are negative
-    rows = [" ".join(place(i) for i in e) + f" {abs(r):.6g} 3.0" for e, r in zip(abmn, resistance_of(abmn), strict=True)]
+    volts = zip(abmn, resistance_of(abmn), strict=True)
+    rows = [" ".join(place(i) for i in e) + f" {abs(r):.6g} 3.0" for e, r in volts]
     (tmp_path / "v.dat").write_text("! volts\n" + "\n".join(rows))
     line = formats.read(tmp_path / "v.dat")
     np.testing.assert_allclose(line.apparent, apparent_of(abmn), rtol=1e-4)
@@ -163,7 +166,8 @@ def test_voltages_whose_sign_is_lost_and_errors_that_are_none_are_told(tmp_path:
 
 def test_apparent_resistivities_in_the_place_of_voltages_are_recognised(tmp_path: Path) -> None:
     abmn = arrays.layout("dipole-dipole", len(PLACES))
-    rows = [" ".join(place(i) for i in e) + f" {r:.6g} {0.02 * r:.6g}" for e, r in zip(abmn, apparent_of(abmn), strict=True)]
+    values = zip(abmn, apparent_of(abmn), strict=True)
+    rows = [" ".join(place(i) for i in e) + f" {r:.6g} {0.02 * r:.6g}" for e, r in values]
     (tmp_path / "v.dat").write_text("! apparent\n" + "\n".join(rows))
     line = formats.read(tmp_path / "v.dat")
     np.testing.assert_allclose(line.apparent, apparent_of(abmn), rtol=1e-4)

@@ -103,7 +103,7 @@ def test_ground_is_what_is_asked_for_at_any_place_and_on_cells() -> None:
     x, z = LINE.grid.centres()
     here = section(x[None, :], z[:, None])
     assert cells.shape == LINE.grid.shape and np.median(np.abs(cells - here)) < 0.02
-    assert earth.LOWEST <= cells.min() and cells.max() <= earth.HIGHEST
+    assert cells.min() >= earth.LOWEST and cells.max() <= earth.HIGHEST
 
 
 def test_the_trapezoid_narrows_downwards_and_readings_lie_at_their_median_depth(survey: Any) -> None:
@@ -135,7 +135,7 @@ def test_gauss_newton_fits_to_the_noise_and_is_surest_near_the_electrodes(survey
 def test_a_sure_prior_stays_and_an_unsure_one_gives_way(survey: Any, readings: Any) -> None:
     observed, flat = np.log10(readings), np.full(LINE.grid.shape, 2.0)
     close = inversion.Correlation(LINE.grid, inversion.CLOSE)
-    for spread, low, high in ((1e-4, 0.0, 0.02), (0.5, 0.3, 1.5)):
+    for spread, low, high in ((1e-3, 0.0, 0.1), (0.5, 0.3, 1.5)):
         fit = inversion.gauss_newton(LINE, ABMN, observed, ERROR, flat, np.full(flat.shape, spread), close)
         assert low <= np.abs(fit.log_rho - flat).max() <= high
         assert (fit.spread <= spread * 1.001).all()
@@ -252,7 +252,8 @@ def test_a_run_writes_a_folder_or_the_file_that_is_named(name: str, line_file: P
     assert run.output.is_dir() == ("." not in name)
     assert run.summary["format"] == "BERT/pyGIMLi" and run.summary["electrodes"] == COUNT
     if run.output.is_dir():
-        assert sorted(p.name for p in run.output.iterdir()) == ["misfit.csv", "section.csv", "section.png", "section.vtk"]
+        written = sorted(path.name for path in run.output.iterdir())
+        assert written == ["misfit.csv", "section.csv", "section.png", "section.vtk"]
 
 
 def test_a_result_of_no_known_kind_is_refused(line_file: Path, tmp_path: Path) -> None:
