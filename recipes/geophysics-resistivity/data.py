@@ -1,7 +1,7 @@
 """What the network is taught with: made-up surveys over made-up ground, and what a linear look makes of them.
 
-A group is one survey (stations, array, errors) over GROUP sections; it depends on (seed, index) only, so neither the
-number of workers nor a resumed build changes it. Each group is used twice, the second time mirrored.
+A group is one survey (stations, array, errors) over two batches of sections; it depends on (seed, index) only, so
+neither the number of workers nor a resumed build changes it. Each batch is used twice, the second time mirrored.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from .grid import Floats, Grid, layer_depths
 from .inversion import Linear
 from .solver import Abmn, Solver, resistances, solver_of
 
-GROUP = 16
+BATCH = 16
+GROUP = 2 * BATCH  # sections that share a survey: to plan one costs as much as some ten of them
 CHANNELS = 9
 COUNTS = (24, 28, 32, 36, 42, 48, 56, 64, 72, 96)  # stations of a line
 SHARES = (0.13, 0.07, 0.12, 0.12, 0.11, 0.23, 0.06, 0.06, 0.06, 0.04)
-MOST_READINGS = 900
+MOST_READINGS = 700
 LN10 = float(np.log(10.0))
 
 
@@ -38,6 +39,11 @@ class Batch:
     inputs: NDArray[np.float16]
     target: NDArray[np.float32]
     inside: NDArray[np.bool_]
+
+    def half(self, which: int) -> Batch:
+        """The first or second BATCH sections."""
+        part = slice(which * BATCH, (which + 1) * BATCH)
+        return Batch(self.inputs[part], self.target[part], self.inside)
 
     def mirrored(self) -> Batch:
         return Batch(*(np.ascontiguousarray(np.flip(part, -1)) for part in (self.inputs, self.target, self.inside)))
@@ -159,19 +165,17 @@ def make_group(seed: int, index: int, domain: Domain = TRAINED) -> Batch:
 
 
 def batches(seed: int, first_step: int, steps: int, workers: int) -> Iterator[Batch]:
-    """The batches of steps first_step..steps-1: group g at step 2 g, and mirrored at step 2 g + 3."""
-    first_group = max(first_step // 2 - 2, 0)
+    """The batches of steps first_step..steps-1: group g at steps 4 g and 4 g + 1, mirrored at 4 g + 6, 4 g + 7."""
+    first_group = max(first_step // 4 - 1, 0)
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        groups = _in_order(pool, workers + 4, seed, range(first_group, (steps + 1) // 2))
-        kept: dict[int, Batch] = {}
-        newest = first_group - 1
+        groups = _in_order(pool, workers + 4, seed, range(first_group, -(-steps // 4)))
+        newest = next(groups)
+        before, number = newest, first_group
         for step in range(first_step, steps):
-            wanted = step // 2 if step % 2 == 0 else max((step - 3) // 2, 0)
-            while newest < wanted or newest < step // 2:
-                newest += 1
-                kept[newest] = next(groups)
-                kept.pop(newest - 3, None)
-            yield kept[wanted] if step % 2 == 0 else kept[wanted].mirrored()
+            block, turn = divmod(step, 4)
+            while number < block:
+                before, newest, number = newest, next(groups), number + 1
+            yield newest.half(turn) if turn < 2 else before.half(turn - 2).mirrored()
 
 
 def _in_order(pool: ProcessPoolExecutor, ahead: int, seed: int, indices: range) -> Iterator[Batch]:

@@ -332,7 +332,7 @@ def _table_header(content: Sequence[str]) -> tuple[int, str, dict[str, tuple[int
 
 
 def read_table(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
-    """A table with a header: electrodes by place or number; apparent resistivity, resistance, or voltage and current."""
+    """A table with a header: electrodes by place or number; apparent resistivity, resistance, or voltage, current."""
     content = [line for line in lines if line.strip()]
     header = _table_header([line.strip() for line in content])
     assert header is not None

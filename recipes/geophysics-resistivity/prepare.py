@@ -52,7 +52,7 @@ def prepare(line: FieldLine, error_percent: float = 0.0) -> Prepared:
     if len(electrodes) < FEWEST_ELECTRODES or len(kept) < FEWEST_READINGS:
         raise InputError(
             f"too little for a section: {len(electrodes)} electrodes and {len(kept)} usable readings",
-            f"at least {FEWEST_ELECTRODES} and {FEWEST_READINGS} are needed; the model learned from 24 to 96 electrodes",
+            f"at least {FEWEST_ELECTRODES} and {FEWEST_READINGS} are needed; the model learned from lines of 24 to 96",
             "give the whole line in one file",
         )
     order = np.argsort(electrodes[:, 0], kind="stable")
