@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from .grid import LAYERS, Floats, Grid
 from .solver import Abmn, Solver
@@ -158,6 +158,6 @@ def gauss_newton(
             jacobian = trial_jacobian
         if after <= goal:
             break
-    half = np.linalg.solve(np.tril(factor[0]), spread_by)
+    half = solve_triangular(factor[0].astype(np.float32), spread_by, lower=True, check_finite=False)
     left = np.maximum(wide.ravel() ** 2 - np.einsum("nc,nc->c", half, half), 1e-6)
     return Inverted(model, np.sqrt(left).reshape(mean.shape), predicted, misfit(observed, predicted, error), done)

@@ -96,12 +96,14 @@ def _backward(a: Any, w: Any) -> None:
 
 
 @kernel
-def _add_sensitivity(u: Any, abmn: Any, dx: Any, dz: Any, k: Any, weight: Any, out: Any) -> None:
-    """out[d, cell] += weight * u_MN . (dA/dsigma of the cell) u_AB. u: (E, columns, rows) nodes; -1 is no electrode."""
+def _add_sensitivity(u: Any, abmn: Any, across: Any, down: Any, mass: Any, out: Any) -> None:
+    """out[d, cell] += u_MN . (dA/dsigma of the cell) u_AB, for one wavenumber.
+
+    u: (E, columns, rows) nodes, -1 is no electrode; across, down, mass: (columns, rows) of a cell's matrix.
+    """
     nd, nx, nz = out.shape
-    rows = nz + 1
-    p = np.empty((nx + 1, rows), np.float32)
-    q = np.empty((nx + 1, rows), np.float32)
+    p = np.empty(u.shape[1:], np.float32)
+    q = np.empty(u.shape[1:], np.float32)
     for d in range(nd):
         p[:] = u[abmn[d, 0]]
         if abmn[d, 1] >= 0:
@@ -110,16 +112,15 @@ def _add_sensitivity(u: Any, abmn: Any, dx: Any, dz: Any, k: Any, weight: Any, o
         if abmn[d, 3] >= 0:
             q -= u[abmn[d, 3]]
         for i in range(nx):
+            p0, p1, q0, q1, total = p[i], p[i + 1], q[i], q[i + 1], out[d, i]
+            a0, d0, m0 = across[i], down[i], mass[i]
             for j in range(nz):
-                across = np.float32(0.5 * weight * dz[j] / dx[i])
-                down = np.float32(0.5 * weight * dx[i] / dz[j])
-                mass = np.float32(0.25 * weight * k * k * dx[i] * dz[j])
-                a, b, c, e = p[i, j], p[i + 1, j], p[i, j + 1], p[i + 1, j + 1]
-                f, g, h, o = q[i, j], q[i + 1, j], q[i, j + 1], q[i + 1, j + 1]
-                out[d, i, j] += (
-                    across * ((a - b) * (f - g) + (c - e) * (h - o))
-                    + down * ((a - c) * (f - h) + (b - e) * (g - o))
-                    + mass * (a * f + b * g + c * h + e * o)
+                a, b, c, e = p0[j], p1[j], p0[j + 1], p1[j + 1]
+                f, g, h, o = q0[j], q1[j], q0[j + 1], q1[j + 1]
+                total[j] += (
+                    a0[j] * ((a - b) * (f - g) + (c - e) * (h - o))
+                    + d0[j] * ((a - c) * (f - h) + (b - e) * (g - o))
+                    + m0[j] * (a * f + b * g + c * h + e * o)
                 )
 
 
@@ -194,7 +195,15 @@ class Solver:
         transfer, fields = self._solve(sigma, True)
         across = np.zeros((len(abmn), *sigma.shape), np.float32)
         for k, weight, field in zip(self.k, self.weights, fields, strict=True):
-            _add_sensitivity(field, abmn, self.dx, self.dz, k, 0.5 * weight, across)
+            parts = (
+                0.25 * weight * part
+                for part in (
+                    self.dz[None, :] / self.dx[:, None],
+                    self.dx[:, None] / self.dz[None, :],
+                    0.5 * k * k * self.dx[:, None] * self.dz[None, :],
+                )
+            )
+            _add_sensitivity(field, abmn, *(part.astype(np.float32) for part in parts), across)
         reading = resistances(transfer, abmn)
         across *= sigma.astype(np.float32)
         across /= reading.astype(np.float32)[:, None, None]
