@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def read(path: Path, spacing_m: float = 0.0) -> FieldLine:
 
 def _reader_of(path: Path, lines: Sequence[str]) -> tuple[str, object]:
     content = [line.strip() for line in lines if line.strip()]
-    first = content[0]
+    first = next((line for line in content if not line.startswith("#")), content[0])
     if re.match(r"^\d+\s*(#|$)", first) and any(re.match(r"^\s*#?\s*a\s+b\s+m\s+n\b", line, re.I) for line in content):
         return "BERT/pyGIMLi", read_unified
     if _table_header(content) is not None:
@@ -85,10 +86,9 @@ def _reader_of(path: Path, lines: Sequence[str]) -> tuple[str, object]:
 
 def read_unified(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
     """pyGIMLi's unified data format: electrodes, then readings by the electrodes' numbers from 1, 0 for none."""
-    rows = [line.strip() for line in lines if line.strip()]
-    cursor = 0
-    count = int(_tokens(rows[cursor].split("#")[0])[0])
-    cursor += 1
+    rows = list(dropwhile(lambda row: row.startswith("#"), (line.strip() for line in lines if line.strip())))
+    count = int(_tokens(rows[0].split("#")[0])[0])
+    cursor = 1
     names = ["x", "y", "z"]
     named = rows[cursor].startswith("#")
     if named:
@@ -105,6 +105,10 @@ def read_unified(lines: Sequence[str], spacing_m: float = 0.0) -> FieldLine:
     x, y, z = (places[:, present.index(c)] if c in present else np.zeros(count) for c in "xyz")
     positions = _along(x, y, z, notes)
     readings = int(_tokens(rows[cursor].split("#")[0])[0])
+    if not readings:
+        raise InputError(
+            "the file holds no readings", "it says itself that there are 0", "were all marked as not valid?"
+        )
     columns = _tokens(rows[cursor + 1].lstrip("# "))
     body = rows[cursor + 2 : cursor + 2 + readings]
     table = np.array([_numbers(row.split("#")[0])[: len(columns)] for row in body])

@@ -116,6 +116,27 @@ def test_every_format_and_array_comes_back(write: Callable[[Path, Abmn], None], 
         np.testing.assert_allclose(line.error, 0.02, rtol=1e-3)
 
 
+def test_what_pygimli_saves_is_read(tmp_path: Path) -> None:
+    pygimli = pytest.importorskip("pygimli", reason="the independent writer is not installed")
+    abmn = arrays.layout("pole-dipole", len(PLACES))
+    data = pygimli.DataContainerERT()
+    for i, x in enumerate(PLACES):
+        data.createSensor([x, 0.0, 0.1 * i])
+    data.resize(len(abmn))
+    for name, column in zip("abmn", abmn.T, strict=True):
+        data[name] = column.astype(float)
+    data["k"] = solver.geometric_factors(PLACES, abmn)
+    data["r"] = resistance_of(abmn)
+    data["err"] = np.full(len(abmn), 0.02)
+    data["valid"] = (np.arange(len(abmn)) != 4).astype(float)  # pyGIMLi leaves it out
+    data.save(str(tmp_path / "saved.ohm"), "a b m n r k err valid")
+    line = formats.read(tmp_path / "saved.ohm")
+    kept = np.arange(len(abmn)) != 4
+    np.testing.assert_allclose(line.apparent, apparent_of(abmn)[kept], rtol=1e-4)
+    np.testing.assert_array_equal(line.abmn, abmn[kept])
+    np.testing.assert_allclose(line.positions[:, 1], 0.1 * np.arange(len(PLACES)))
+
+
 def test_res2dinv_places_its_arrays_by_first_electrode_or_by_middle(tmp_path: Path) -> None:
     def read(kind: int, rows: list[str], by_middle: int) -> list[list[float]]:
         text = ["t", "1.0", str(kind), str(len(rows)), str(by_middle), "0", *rows, "0", "0"]
@@ -190,6 +211,7 @@ def test_a_line_on_the_map_is_unrolled_and_a_crooked_one_told(tmp_path: Path) ->
         ("", "empty"),
         ("hello\nworld\n", "format"),
         ("4\n# x z\n0 0\n1 0\n2 0\n3 0\n1\n# a b m n rhoa\n1 9 2 3 50\n", "electrode 9 of 4"),
+        ("4\n# x z\n0 0\n1 0\n2 0\n3 0\n0\n# a b m n rhoa\n0\n", "there are 0"),
         ("4\n# x z\n0 0\n1 0\n2 0\n3 0\n5\n# a b m n rhoa\n1 4 2 3 50\n", "5 readings are promised"),
         ("4\n# x z\n0 0\n1 0\n2 0\n3 0\n1\n# a b m n ip\n1 4 2 3 50\n", "no readings"),
         ("t\n1.0\n8\n3\n0\n0\n0 1 50\n1 1 50\n2 1 50\n0\n", "array 8 is not supported"),
