@@ -84,10 +84,10 @@ def _mark_size(x: Floats) -> float:
 def _bar(figure: Any, drawn: Any, axis: Any, label: str) -> Any:
     bar = figure.colorbar(drawn, ax=axis, label=label, pad=0.01, aspect=18)
     if label == "ohm m":
-        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
         bar.locator = LogLocator(subs=(1, 2, 5))
-        bar.formatter = ScalarFormatter()
+        bar.formatter = FuncFormatter(lambda value, _: f"{value:g}")
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
         bar.update_ticks()
     return bar

@@ -19,7 +19,7 @@ from .prepare import Prepared, prepare
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
-KNOWN_SHARE = 0.6  # of the variance of smooth ground: where the readings leave more, they do not reach
+KNOWN_SHARE = 0.5  # of the variance of smooth ground: where the readings leave more, they do not reach
 SHOWN_DEPTH = 1.4  # of the deepest reading's median depth
 
 
@@ -138,10 +138,13 @@ def sample(run: Run) -> None:
     from .solver import Solver
 
     count, spacing_m, share = 48, 2.0, 0.03
-    abmn = np.concatenate([layout("schlumberger", count, 40), layout("dipole-dipole", count, 30)])
+    abmn = np.concatenate([layout("schlumberger", count, 40), layout("dipole-dipole", count, 12)])
     solver = Solver(Grid.even(count), refine=2)
-    model = on_cells(draw_section(run.rng(7), solver.grid.length), solver.grid)
-    apparent = solver.forward(model, abmn)
+    for index in range(100):  # the first that looks like ground one would measure over
+        model = on_cells(draw_section(run.rng(7, index), solver.grid.length), solver.grid)
+        apparent = solver.forward(model, abmn)
+        if 20 < apparent.min() < apparent.max() < 1500 and np.std(np.log10(apparent)) > 0.2:
+            break
     noisy = apparent * (1 + share * run.rng(8).standard_normal(len(abmn)))
     report.write_unified(run.output, np.arange(count) * spacing_m, abmn, noisy, np.full(len(abmn), share))
     run.summary.update(electrodes=count, readings=len(abmn), noise_percent=100 * share)
