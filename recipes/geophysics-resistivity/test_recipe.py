@@ -77,6 +77,14 @@ def line_file(tmp_path: Path, readings: NDArray[np.float64]) -> Path:
 # --- what is learned from
 
 
+@pytest.fixture()
+def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of four sections under 24 electrodes, also in workers, which are forked."""
+    for name, value in {"BATCH": 2, "GROUP": 4, "COUNTS": (24,), "SHARES": (1.0,)}.items():
+        monkeypatch.setattr(data, name, value)
+
+
+@pytest.mark.usefixtures("short_lines")
 def test_a_group_depends_on_seed_and_index_only() -> None:
     first, again, other = data.make_group(3, 5), data.make_group(3, 5), data.make_group(3, 6)
     np.testing.assert_array_equal(first.inputs, again.inputs)
@@ -85,7 +93,7 @@ def test_a_group_depends_on_seed_and_index_only() -> None:
     assert first.target.shape != other.target.shape or not np.array_equal(first.target, other.target)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("short_lines")
 def test_batches_are_the_same_from_any_number_of_workers_and_from_any_step() -> None:
     def targets(first: int, workers: int) -> list[Any]:
         return [batch.target for batch in data.batches(1, first, 10, workers)]
