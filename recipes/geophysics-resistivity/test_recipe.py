@@ -253,7 +253,7 @@ def test_what_is_unlike_the_training_is_warned_of_and_the_like_is_not(line_file:
     assert any("unlike what the model learned from" in warning for warning in warnings)
 
 
-@pytest.mark.parametrize("name", ["result", "section.png", "cells.csv"])
+@pytest.mark.parametrize("name", ["result", "cells.csv"])
 def test_a_run_writes_a_folder_or_the_file_that_is_named(name: str, line_file: Path, tmp_path: Path) -> None:
     run = a_run(tmp_path, [line_file], name)
     predict.predict(run)
@@ -269,12 +269,10 @@ def test_a_result_of_no_known_kind_is_refused(line_file: Path, tmp_path: Path) -
         predict.predict(a_run(tmp_path, [line_file], "section.docx"))
 
 
-def test_the_sample_can_be_read_and_is_the_same_each_time(tmp_path: Path) -> None:
-    runs = [a_run(tmp_path / str(i), [], "line.dat") for i in range(2)]
-    for run in runs:
-        predict.sample(run)
-    assert runs[0].output.read_bytes() == runs[1].output.read_bytes()
-    line = formats.read(runs[0].output)
+def test_the_sample_can_be_read(tmp_path: Path) -> None:
+    run = a_run(tmp_path, [], "line.dat")
+    predict.sample(run)
+    line = formats.read(run.output)
     assert len(line.positions) == 48 and (line.apparent > 0).all()
 
 
