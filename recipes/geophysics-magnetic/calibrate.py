@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .channels import look
 from .estimate import Estimator
 from .survey import simulate
+from .unusual import describe, usual
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -26,10 +28,12 @@ def calibrate(run: Run, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     estimator = Estimator(tensors, {}, run.threads)
     both, either = np.zeros(len(THRESHOLDS)), np.zeros(len(THRESHOLDS))
     logs: list[NDArray[np.float64]] = []
+    descriptions: list[NDArray[np.float64]] = []
     for index in range(count):
         survey = simulate(run.rng(VALIDATION_SEED, index))
         if np.isfinite(survey.field).sum() < 256:
             continue
+        descriptions.append(describe(look(survey.field, survey.direction)))
         maps = estimator.maps(survey.field, survey.direction)
         known = np.isfinite(survey.field) & ~np.isin(survey.label, 1 + np.flatnonzero(~np.array(survey.visible)))
         body = survey.label > 0
@@ -48,6 +52,7 @@ def calibrate(run: Run, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         "threshold": round(float(THRESHOLDS[np.argmax(both / np.maximum(either, 1))]), 3),
         "below": below,
         "above": above,
+        "usual": usual(descriptions),
         "steps": run.params.steps,
     }
 

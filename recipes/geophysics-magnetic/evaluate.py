@@ -14,6 +14,7 @@ from torch import Tensor
 from .baselines import euler, tilt_depth
 from .estimate import Estimator
 from .forward import unit_vector
+from .predict import Interpretation, Model
 from .scenes import KINDS, Scene, draw_scene
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Tally:
     both: int = 0
     either: int = 0
     false: list[int] = field(default_factory=list)
+    residual: list[float] = field(default_factory=list)  # of the spread, by grid
+    raw_residual: list[float] = field(default_factory=list)  # before susceptibilities are fitted
 
     def add(self, found: bool, ratio: float) -> None:
         self.found.append(found)
@@ -55,6 +58,24 @@ class Tally:
         return float(np.mean(np.abs(np.nan_to_num(self.ratio, nan=99.0) - 1) <= 0.25))
 
     @property
+    def coverage(self) -> float:
+        """Share of the bodies found whose true depth lies in the 10 to 90 % interval."""
+        return float(np.mean(self.covered or [False]))
+
+    @property
+    def false_bodies(self) -> float:
+        """A grid, that touch no true body."""
+        return float(np.mean(self.false))
+
+    @property
+    def mean_residual(self) -> float:
+        return float(np.mean(self.residual))
+
+    @property
+    def mean_raw_residual(self) -> float:
+        return float(np.mean(self.raw_residual))
+
+    @property
     def iou(self) -> float:
         return self.both / max(self.either, 1)
 
@@ -68,10 +89,9 @@ def judge_points(tally: Tally, scene: Scene, points: NDArray[np.float64]) -> Non
         tally.add(bool(near.any()), float(np.median(points[near, 2])) / prism.top if near.any() else np.nan)
 
 
-def judge_maps(
-    tally: Tally, scene: Scene, mask: NDArray[np.bool_], quantiles: NDArray[np.floating]
-) -> None:
-    """A mask of bodies and (3, rows, columns) the 10, 50 and 90 % quantiles of depth."""
+def judge_maps(tally: Tally, scene: Scene, answer: Interpretation) -> None:
+    """The maps of an interpretation of the scene, whose cells are 1 m."""
+    mask, quantiles = answer.label > 0, (answer.maps.top_low, answer.maps.top, answer.maps.top_high)
     for number, prism in enumerate(scene.prisms, start=1):
         cells = scene.label == number
         inside = cells & mask
@@ -83,22 +103,24 @@ def judge_maps(
     body = scene.label > 0
     tally.both += int((mask & body).sum())
     tally.either += int((mask | body).sum())
-    parts, count = ndimage.label(mask)
-    tally.false.append(count - len(np.unique(parts[body & mask])))
+    tally.false.append(int(answer.label.max()) - len(np.unique(answer.label[body & mask])))
+    tally.residual.append(answer.fit.share)
+    tally.raw_residual.append(answer.fit.raw_share)
 
 
 def evaluate(run: Run, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     count = run.params.held_out_scenes
     run.phase("evaluate", total=count * len(KINDS))
-    estimator = Estimator(tensors, config, run.threads)
+    model = Model(Estimator(tensors, config, run.threads))
     for kind_number, kind in enumerate(KINDS):
-        tallies = {name: Tally() for name in ("net", "Euler", "tilt depth")}
+        tallies = {name: Tally() for name in ("net", "solutions", "Euler", "tilt depth")}
         for index in range(count):
             scene = draw_scene(run.rng(HELD_OUT_SEED, kind_number, index), kind)
             main = unit_vector(scene.inclination_deg, scene.declination_deg)
-            maps = estimator.maps(scene.field, main)
-            quantiles = np.stack([maps.top_low, maps.top, maps.top_high])
-            judge_maps(tallies["net"], scene, maps.probability >= config["threshold"], quantiles)
+            answer = model.interpret(scene.field, 1.0, scene.inclination_deg, scene.declination_deg)
+            judge_maps(tallies["net"], scene, answer)
+            points = [(body.east, body.north, body.top) for body in answer.solutions]
+            judge_points(tallies["solutions"], scene, np.array(points).reshape(-1, 3))
             judge_points(tallies["Euler"], scene, euler(scene.field))
             judge_points(tallies["tilt depth"], scene, tilt_depth(scene.field, main))
             run.progress(kind_number * count + index + 1)
@@ -107,15 +129,20 @@ def evaluate(run: Run, tensors: Mapping[str, Tensor], config: Mapping[str, Any])
 
 def _report(run: Run, kind: str, tallies: dict[str, Tally], dataset: str) -> None:
     prefix = "" if kind == "induced" else kind.replace(" ", "_") + "_"
-    net = tallies["net"]
-    others = {name: tally for name, tally in tallies.items() if name != "net"}
+    net, solutions = tallies["net"], tallies["solutions"]
+    others = {name: tallies[name] for name in ("Euler", "tilt depth")}
 
-    def report(name: str, value: float, better: str, baselines: dict[str, float] | None = None) -> None:
-        run.report(prefix + name, value, better=better, dataset=dataset, baselines=baselines)
+    def report(name: str, figure: str, better: str = "higher", of: Tally = net, beside: bool = False) -> None:
+        baselines = {other: getattr(tally, figure) for other, tally in others.items()} if beside else None
+        run.report(prefix + name, getattr(of, figure), better=better, dataset=dataset, baselines=baselines)
 
-    report("found", net.found_share, "higher", {name: tally.found_share for name, tally in others.items()})
-    report("depth_error", net.depth_error, "lower", {name: tally.depth_error for name, tally in others.items()})
-    report("within_25", net.within_25, "higher", {name: tally.within_25 for name, tally in others.items()})
-    report("body_iou", net.iou, "higher")
-    report("false_bodies", float(np.mean(net.false)), "lower")
-    report("interval_coverage", float(np.mean(net.covered or [0.0])), "higher")
+    report("found", "found_share", beside=True)
+    report("depth_error", "depth_error", "lower", beside=True)
+    report("within_25", "within_25", beside=True)
+    report("body_iou", "iou")
+    report("solutions_found", "found_share", of=solutions)
+    report("solutions_within_25", "within_25", of=solutions)
+    report("interval_coverage", "coverage")
+    report("false_bodies", "false_bodies", "lower")
+    report("residual", "mean_residual", "lower")
+    report("residual_before_fit", "mean_raw_residual", "lower")
