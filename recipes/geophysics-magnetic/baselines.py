@@ -31,7 +31,8 @@ def derivatives(field: Real, direction: NDArray[np.float64] | None = None) -> tu
 
 def euler(field: Real, index: float = 1.0) -> NDArray[np.float64]:
     """(N, 3) east, north, depth in cells, by Euler deconvolution (Reid et al. 1990) with one structural index."""
-    value, x, y, z = (each.astype(np.float64) for each in derivatives(field))
+    parts = np.stack(derivatives(field)).astype(np.float64)
+    value, x, y, z = parts / max(float(np.abs(parts[3]).max()), 1e-30)  # slopes of about 1 beside the index
     rows, columns = value.shape
     north, east = np.mgrid[:rows, :columns].astype(np.float64)
     design = [x, y, z, np.full_like(x, index)]
@@ -44,13 +45,19 @@ def euler(field: Real, index: float = 1.0) -> NDArray[np.float64]:
 
     normal = np.stack([np.stack([total(a * b) for a in design], -1) for b in design], -1)
     right = np.stack([total(a * target) for a in design], -1)
-    inverse = np.linalg.inv(normal + 1e-9 * np.trace(normal, axis1=-2, axis2=-1)[..., None, None] * np.eye(4))
-    solution = np.einsum("...ij,...j->...i", inverse, right)
-    misfit = np.maximum(total(target**2) - np.einsum("...i,...i->...", solution, right), 0) / (area - 4)
-    error = np.sqrt(np.maximum(misfit * inverse[..., 2, 2], 0))
     half = EULER_WINDOW // 2
     north, east = north[half:-half, half:-half], east[half:-half, half:-half]
-    near = np.maximum(np.abs(solution[..., 0] - east), np.abs(solution[..., 1] - north)) <= EULER_WINDOW / 2
+    centre = np.stack([east, north, np.zeros_like(east), np.zeros_like(east)], axis=-1)
+    damped = normal + 1e-6 * np.trace(normal, axis1=-2, axis2=-1)[..., None, None] * np.eye(4)
+    inverse = np.linalg.inv(damped)
+    # from the window's centre: along a dyke nothing else says where the source is
+    offset = np.einsum("...ij,...j->...i", inverse, right - np.einsum("...ij,...j->...i", normal, centre))
+    solution = centre + offset
+    explained = 2 * np.einsum("...i,...i->...", solution, right)
+    explained -= np.einsum("...i,...ij,...j->...", solution, normal, solution)
+    misfit = np.maximum(total(target**2) - explained, 0) / (area - 4)
+    error = np.sqrt(np.maximum(misfit * inverse[..., 2, 2], 0))
+    near = np.abs(offset[..., :2]).max(-1) <= EULER_WINDOW / 2
     depth = solution[..., 2]
     good = near & (depth > 0) & (error < EULER_TOLERANCE * depth)
     return solution[good][:, :3]

@@ -54,7 +54,8 @@ class Grid:
 def read(path: Path, columns: str = "", spacing: float = 0.0) -> Grid:
     """The grid in a file, or in a folder that holds one raster and its companions. Raises InputError.
 
-    columns: names of x, y and value in a table, comma-separated; spacing: cell size of a table's grid, in its unit.
+    columns: names of x, y and value in a table, comma-separated, or of a variable of NetCDF; spacing: cell size of a
+    table's grid, in its unit.
     """
     if path.is_dir():
         path = _only_raster(path)
@@ -64,7 +65,9 @@ def read(path: Path, columns: str = "", spacing: float = 0.0) -> Grid:
 
         return checked(read_table(path, columns, spacing))
     if suffix in RASTERS:
-        return checked(_read_raster(path))
+        from .netcdf import is_netcdf, read_netcdf
+
+        return checked(read_netcdf(path, columns) if is_netcdf(path) else _read_raster(path))
     raise InputError(
         f"{path.name} is not a grid that can be read", f"its suffix is {suffix!r}", f"one of {', '.join(RASTERS + TABLES)}"
     )  # fmt: skip
@@ -94,7 +97,7 @@ def _read_raster(path: Path) -> Grid:
             values = source.read(1, masked=True)
             units = (source.units[0] or "").strip()
             transform, crs, bands = source.transform, source.crs, source.count
-            direction = _direction_in(source.tags())
+            direction = direction_in(source.tags())
     except RasterioError as error:
         raise _unreadable(path, str(error)) from error
     told = [f"the file has {bands} bands: the first one is taken"] if bands > 1 else []
@@ -118,18 +121,15 @@ def _read_raster(path: Path) -> Grid:
     across, along = abs(transform.a), abs(transform.e)
     west = min(transform.c, transform.c + columns * transform.a)
     south = min(transform.f, transform.f + rows * transform.e)
-    grid, note = _in_nanotesla(grid, units, path.name)
+    grid, note = in_nanotesla(grid, units, path.name)
     told += note
-    unit_m = _unit_m(crs, path.name, west, south, across)
-    if abs(across - along) > SQUARE_TOLERANCE * across:
-        grid, cell = _square(grid, across, along)
-        told.append(f"cells of {across:g} x {along:g} were resampled to {cell:g} x {cell:g}")
-    else:
-        cell = float(np.sqrt(across * along))
+    unit_m = metres_of(crs, path.name, west, south, across)
+    grid, cell, resampled = square(grid, across, along)
+    told += resampled
     return Grid(grid.astype(np.float32), west, south, cell, unit_m, crs, path.name, direction, tuple(told))
 
 
-def _direction_in(tags: dict[str, str]) -> tuple[float, float] | None:
+def direction_in(tags: dict[str, str]) -> tuple[float, float] | None:
     """Inclination and declination among a file's tags; NetCDF's global attributes have a prefix."""
     plain = {key.rpartition("#")[2].lower(): text for key, text in tags.items()}
     try:
@@ -152,24 +152,11 @@ def _unreadable(path: Path, why: str) -> InputError:
     return InputError(f"{path.name} cannot be read", why, "gdalinfo shows what GDAL makes of it")
 
 
-def _only_variable(path: Path, subdatasets: list[str]) -> str:
-    names = [each.rpartition(":")[2] for each in subdatasets]
-    if len(subdatasets) != 1:
-        raise InputError(
-            f"{path.name} holds {len(subdatasets)} grids", ", ".join(names) or "no variable of two dimensions",
-            "write the one you mean to a file of its own: gdal_translate NETCDF:file.nc:NAME out.tif",
-        )  # fmt: skip
-    return subdatasets[0]
-
-
-def _unit_m(crs: Any, name: str, west: float, south: float, cell: float) -> float:
+def metres_of(crs: Any, name: str, west: float, south: float, cell: float) -> float:
     """Metres of the unit of the coordinates. Raises InputError for degrees."""
     looks_geographic = abs(west) <= 360 and abs(south) <= 90 and cell < 0.5
     if (crs is not None and crs.is_geographic) or (crs is None and looks_geographic):
-        raise InputError(
-            f"{name} is in degrees", f"cells of {cell:g} cannot be compared with depths",
-            "project it first: gdalwarp -t_srs EPSG:326ZZ in out.tif (UTM zone ZZ)",
-        )  # fmt: skip
+        raise in_degrees(name)
     if crs is None:
         return 1.0
     try:
@@ -178,7 +165,14 @@ def _unit_m(crs: Any, name: str, west: float, south: float, cell: float) -> floa
         return 1.0
 
 
-def _in_nanotesla(grid: NDArray[np.float64], units: str, name: str) -> tuple[NDArray[np.float64], list[str]]:
+def in_degrees(name: str) -> InputError:
+    return InputError(
+        f"{name} is in degrees", "its cells cannot be compared with depths",
+        "project it first: gdalwarp -t_srs EPSG:326ZZ in out.tif (UTM zone ZZ)",
+    )  # fmt: skip
+
+
+def in_nanotesla(grid: NDArray[np.float64], units: str, name: str) -> tuple[NDArray[np.float64], list[str]]:
     """The grid in nT, gaps as NaN. Raises InputError for a unit that is none of a magnetic field."""
     told = []
     factor = NT_PER_UNIT.get(units.lower(), None if units else 1.0)
@@ -196,8 +190,13 @@ def _in_nanotesla(grid: NDArray[np.float64], units: str, name: str) -> tuple[NDA
     return np.where(absurd, np.nan, grid), told
 
 
-def _square(grid: NDArray[np.float64], across: float, along: float) -> tuple[NDArray[np.float64], float]:
-    """Resampled to the smaller of both cell sizes, bilinearly; cells whose neighbours are gaps become gaps."""
+def square(grid: NDArray[np.float64], across: float, along: float) -> tuple[NDArray[np.float64], float, list[str]]:
+    """The grid in square cells, their size, and a word if that took resampling: to the smaller size, bilinearly.
+
+    Cells whose neighbours are gaps become gaps.
+    """
+    if abs(across - along) <= SQUARE_TOLERANCE * across:
+        return grid, float(np.sqrt(across * along)), []
     from scipy import ndimage
 
     cell = min(across, along)
@@ -205,7 +204,8 @@ def _square(grid: NDArray[np.float64], across: float, along: float) -> tuple[NDA
     north = (np.arange(rows) + 0.5) * cell / along - 0.5
     east = (np.arange(columns) + 0.5) * cell / across - 0.5
     places = np.meshgrid(north, east, indexing="ij")
-    return ndimage.map_coordinates(grid, places, order=1, mode="nearest"), cell
+    resampled = ndimage.map_coordinates(grid, places, order=1, mode="nearest")
+    return resampled, cell, [f"cells of {across:g} x {along:g} were resampled to {cell:g} x {cell:g}"]
 
 
 def checked(grid: Grid) -> Grid:

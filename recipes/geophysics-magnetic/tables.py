@@ -45,10 +45,9 @@ def read_table(path: Path, columns: str, spacing: float) -> Grid:
     _check_coordinates(path.name, x, y, given=bool(columns))
     lattice = None if spacing else _lattice(x, y)
     if lattice is not None:
-        values, west, south, cell = _place(x, y, value, lattice)
-        if lattice[0] != lattice[1]:
-            values, cell = grids._square(values, *lattice)
-            told.append(f"cells of {lattice[0]:g} x {lattice[1]:g} were resampled to {cell:g} x {cell:g}")
+        values, west, south = _place(x, y, value, lattice)
+        values, cell, resampled = grids.square(values, *lattice)
+        told += resampled
     else:
         cell = spacing or _line_spacing(x, y) / CELLS_A_LINE
         values, west, south = _gridded(x, y, value, cell, path.name)
@@ -168,11 +167,11 @@ def _lattice(x: Array, y: Array) -> tuple[float, float] | None:
     return (sizes[0], sizes[1]) if square and len(x) > 0.5 * cells and cells < 4 * grids.MOST_CELLS else None
 
 
-def _place(x: Array, y: Array, value: Array, sizes: tuple[float, float]) -> tuple[Array, float, float, float]:
+def _place(x: Array, y: Array, value: Array, sizes: tuple[float, float]) -> tuple[Array, float, float]:
     column, row = np.rint((x - x.min()) / sizes[0]).astype(int), np.rint((y - y.min()) / sizes[1]).astype(int)
     values = np.full((row.max() + 1, column.max() + 1), np.nan)
     values[row, column] = value
-    return values, float(x.min() - sizes[0] / 2), float(y.min() - sizes[1] / 2), sizes[0]
+    return values, float(x.min() - sizes[0] / 2), float(y.min() - sizes[1] / 2)
 
 
 def _line_spacing(x: Array, y: Array) -> float:
@@ -189,7 +188,7 @@ def _line_spacing(x: Array, y: Array) -> float:
 def _gridded(x: Array, y: Array, value: Array, cell: float, name: str) -> tuple[Array, float, float]:
     """Means of what lies in one cell, a C1 surface through them; cells far from any point are gaps."""
     west, south = float(x.min() - cell / 2), float(y.min() - cell / 2)
-    columns, rows = (int(np.ptp(axis) / cell) + 1 for axis in (x, y))
+    columns, rows = (int(np.ptp(axis) / cell + 0.5) + 1 for axis in (x, y))
     if rows * columns > grids.MOST_CELLS:
         raise InputError(f"{name} would become a grid of {rows} x {columns} cells", "too many", "--spacing with a larger cell")
     flat = np.floor((y - south) / cell).astype(int) * columns + np.floor((x - west) / cell).astype(int)
@@ -199,10 +198,10 @@ def _gridded(x: Array, y: Array, value: Array, cell: float, name: str) -> tuple[
     mean_x, mean_y, mean = (
         np.bincount(flat, weights, minlength=rows * columns)[used] / count[used] for weights in (x, y, value)
     )
-    points = np.stack([mean_x, mean_y], axis=1)
+    points = np.stack([mean_x - west, mean_y - south], axis=1) / cell  # small numbers: its gradients lose digits
     surface = interpolate.CloughTocher2DInterpolator(points, mean)
-    east, north = np.meshgrid(west + (np.arange(columns) + 0.5) * cell, south + (np.arange(rows) + 0.5) * cell)
+    east, north = np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5)
     values = surface(east, north)
     away, _ = spatial.cKDTree(points).query(np.stack([east.ravel(), north.ravel()], axis=1))
-    far = away.reshape(values.shape) > max(0.75 * _line_spacing(x, y), 1.5 * cell)
+    far = away.reshape(values.shape) > max(0.75 * _line_spacing(x, y) / cell, 1.5)
     return np.where(far, np.nan, values), west, south
