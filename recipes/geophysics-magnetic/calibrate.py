@@ -1,4 +1,7 @@
-"""What is chosen on validation surveys: the threshold of a body, the width of the depth interval."""
+"""What is chosen on validation surveys: the threshold of a body, the width of the depth interval, what is unusual.
+
+Half of them are drawn as in training, half are simple: induced, and little disturbed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from torch import Tensor
 
 from .channels import look
 from .estimate import Estimator
-from .survey import simulate
+from .survey import SIMPLE, TRAINING, simulate
 from .unusual import describe, usual
 
 if TYPE_CHECKING:
@@ -30,10 +33,11 @@ def calibrate(run: Run, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     logs: list[NDArray[np.float64]] = []
     descriptions: list[NDArray[np.float64]] = []
     for index in range(count):
-        survey = simulate(run.rng(VALIDATION_SEED, index))
+        survey = simulate(run.rng(VALIDATION_SEED, index), (TRAINING, SIMPLE)[index % 2])
         if np.isfinite(survey.field).sum() < 256:
             continue
-        descriptions.append(describe(look(survey.field, survey.direction)))
+        if survey.bodies:
+            descriptions.append(describe(look(survey.field, survey.direction)))
         maps = estimator.maps(survey.field, survey.direction)
         known = np.isfinite(survey.field) & ~np.isin(survey.label, 1 + np.flatnonzero(~np.array(survey.visible)))
         body = survey.label > 0

@@ -66,7 +66,7 @@ def make_sample(seed: int, index: int, ranges: Ranges = TRAINING) -> Batch:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
     while True:
         survey = simulate(rng, ranges)
-        if np.isfinite(survey.field).sum() >= FEWEST_VALUES and survey.label.any():
+        if np.isfinite(survey.field).sum() >= FEWEST_VALUES:
             break
     seen = look(survey.field, survey.direction)
     body, core, known, *values = truth(survey, seen.scale)

@@ -1,4 +1,8 @@
-"""Maps from a grid of any size: windows that overlap, each turned into the canonical direction, blended."""
+"""Maps from a grid of any size: windows that overlap, each turned into the canonical direction, blended.
+
+A window of 64 cells sees bodies down to about 20 cells. Large grids are therefore looked at in coarser cells too, and
+what is deep and seen better there is taken from there.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from .channels import FEWEST_VALUES, Seen, look
@@ -20,7 +25,8 @@ from .survey import WINDOW
 
 STRIDE = WINDOW // 2
 WINDOWS_AT_ONCE = 8
-Z_90 = 1.2816  # standard deviations from the median to the 90 % quantile of a normal distribution
+COARSEST = 48  # rows and columns that a grid in cells of twice the size must have, to be looked at
+DEEP = (11.0, 15.0)  # cells: above the first, depths are those of the fine grid; below the second, of the coarse one
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,6 @@ class Maps:
     top_high: Real  # 90 %
     moment: Real  # susceptibility x thickness: SI x nT of main field x cells
     thickness: Real
-    field: Real  # the field as taken: gaps filled, planes of the windows still in it
 
 
 class Estimator:
@@ -49,10 +54,16 @@ class Estimator:
 
     def maps(self, field: NDArray[np.floating], direction: NDArray[np.float64], progress: Any = None) -> Maps:
         """field: (rows to the north, columns to the east), NaN in gaps; direction: (3,) of the main field."""
+        fine = self._at_one_scale(field, direction, progress)
+        if min(field.shape) < 2 * COARSEST:
+            return fine
+        return _merged(fine, _refined(self.maps(_halved(field), direction), field.shape))
+
+    def _at_one_scale(self, field: NDArray[np.floating], direction: NDArray[np.float64], progress: Any) -> Maps:
         mirror, turned = canonical(direction)
         grid = mirror.apply(np.asarray(field, np.float32))
         rows, columns = grid.shape
-        sums = np.zeros((9, max(rows, WINDOW), max(columns, WINDOW)), np.float64)
+        sums = np.zeros((8, max(rows, WINDOW), max(columns, WINDOW)), np.float64)
         places = list(_places(*sums.shape[1:]))
         padded = np.full(sums.shape[1:], np.nan, np.float32)
         padded[:rows, :columns] = grid
@@ -68,12 +79,12 @@ class Estimator:
                 progress(min(begin + WINDOWS_AT_ONCE, len(places)), len(places))
         *values, weight = sums
         means = mirror.undo((np.stack(values) / np.maximum(weight, 1e-12)).astype(np.float32)[:, :rows, :columns])
-        body, core, low, middle, high, moment, thickness, filled = means
+        body, core, low, middle, high, moment, thickness = means
         below, above = self.config.get("below", 1.0), self.config.get("above", 1.0)
         return Maps(
             1 / (1 + np.exp(-body)), 1 / (1 + np.exp(-core)), np.exp(middle),
             np.exp(middle - below * (middle - low)), np.exp(middle + above * (high - middle)),
-            moment, np.exp(thickness), filled,
+            moment, np.exp(thickness),
         )  # fmt: skip
 
     def _ask(self, seen: list[Seen], direction: NDArray[np.float64]) -> Answer:
@@ -84,11 +95,53 @@ class Estimator:
 
     @staticmethod
     def _weighted(answer: Answer, seen: Seen, i: int) -> NDArray[np.float64]:
-        """(9, rows, columns): a window's part of the blend, the weight last."""
+        """(8, rows, columns): a window's part of the blend, the weight last."""
         parts = [getattr(answer, name)[i].numpy() for name in ("body", "core", "low", "middle", "high")]
         moment = np.sinh(answer.moment[i].numpy().clip(-9, 9)) * (seen.scale * MOMENT_UNIT)
-        values = [*parts, moment, answer.thickness[i].numpy(), seen.filled * seen.scale + seen.plane]
+        values = [*parts, moment, answer.thickness[i].numpy()]
         return np.stack([*values, np.ones_like(moment)]) * _WEIGHT
+
+
+def _halved(field: NDArray[np.floating]) -> NDArray[np.float32]:
+    """In cells of twice the size: the mean of up to 4 values, a gap where there is none."""
+    rows, columns = (-(-n // 2) for n in field.shape)
+    even = np.full((2 * rows, 2 * columns), np.nan, np.float32)
+    even[: field.shape[0], : field.shape[1]] = field
+    blocks = even.reshape(rows, 2, columns, 2)
+    known = np.isfinite(blocks)
+    count = known.sum((1, 3))
+    total = np.where(known, blocks, 0).sum((1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def _refined(coarse: Maps, shape: tuple[int, ...]) -> Maps:
+    """Maps of cells of twice the size as maps of (rows, columns), lengths in their cells."""
+    rows, columns = ((np.arange(n) - 0.5) / 2 for n in shape)
+    places = np.meshgrid(rows, columns, indexing="ij")
+    lengths = ("top", "top_low", "top_high", "moment", "thickness")
+    grids = {
+        name: ndimage.map_coordinates(getattr(coarse, name), places, order=1, mode="nearest")
+        for name in Maps.__dataclass_fields__
+    }
+    return Maps(**{name: grid * np.float32(2 if name in lengths else 1) for name, grid in grids.items()})
+
+
+def _merged(fine: Maps, coarse: Maps) -> Maps:
+    """The coarse maps where they say that a body is deep and the fine ones do not say that it is shallow."""
+    deep = np.clip(2 * coarse.probability, 0, 1) * _below(coarse.top)
+    shallow = np.clip(2 * fine.probability * (1 - _below(fine.top)), 0, 1)
+    share = (deep * (1 - shallow)).astype(np.float32)
+
+    def blend(name: str) -> Real:
+        return (1 - share) * getattr(fine, name) + share * getattr(coarse, name)
+
+    return Maps(**{name: blend(name) for name in Maps.__dataclass_fields__})
+
+
+def _below(depth: Real) -> Real:
+    """0 to 1 as a depth goes from one end of DEEP to the other."""
+    first, last = np.log(DEEP)
+    return np.clip((np.log(depth) - first) / (last - first), 0, 1)
 
 
 def _places(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:

@@ -17,11 +17,12 @@ from scipy import fft
 
 from .forward import Real, theta, wavenumbers
 
-MARGIN = 12  # cells beyond the grid, into which what reaches its rim goes on
-ROOM = 24  # cells of nothing beyond that, before the transform repeats itself
-LEVEL_RATIO = 1.3  # from one depth to the next in the table of upward continuations
+MARGIN = 8  # cells beyond the grid, into which what reaches its rim goes on
+ROOM = 20  # cells of nothing beyond that, before the transform repeats itself
+LEVEL_RATIO = 1.5  # from one depth to the next in the table of upward continuations
 SHALLOWEST, DEEPEST = 0.5, 120.0  # cells
-STEPS = 16
+FEWEST_STEPS, MOST_STEPS = 8, 30
+WORTH_A_STEP = 0.985  # of what is left: steps that leave more are the last
 GOOD_ENOUGH = 0.01  # of the spread: steps end there
 POOR = 0.1  # of the spread: if more is left, directions are fitted too
 WORTH_IT = 0.6  # of what was left: it has to become less than that
@@ -154,12 +155,14 @@ def _descend(columns: Columns, start: Real, measured: Real, flatten: _Plane, siz
     residual = measured - flatten(columns.field(fitted))
     gradient = columns.adjoint(residual)
     step, power = gradient.copy(), float(np.vdot(gradient, gradient))
-    for _ in range(STEPS):
+    size_left = float(np.linalg.norm(residual))
+    for number in range(MOST_STEPS):
         moved = flatten(columns.field(step))
         length = power / max(float(np.vdot(moved, moved)), 1e-30)
         fitted += length * step
         residual = residual - length * moved
-        if float(np.linalg.norm(residual)) < GOOD_ENOUGH * size:
+        left, size_left = size_left, float(np.linalg.norm(residual))
+        if size_left < GOOD_ENOUGH * size or (number >= FEWEST_STEPS and size_left > WORTH_A_STEP * left):
             break
         gradient = columns.adjoint(residual)
         power, before = float(np.vdot(gradient, gradient)), power

@@ -28,7 +28,8 @@ class Ranges:
     """What surveys are drawn from; pairs are ends of uniform, or (log) log-uniform, distributions."""
 
     bodies: float = 4.0  # mean number in the domain beyond the first
-    top: Range = (1.0, 18.0)  # log
+    empty_share: float = 0.08  # of surveys: nothing but what spoils others
+    top: Range = (0.9, 20.0)  # log
     width: Range = (1.5, 24.0)  # log; of blocks and blobs
     elongation: Range = (1.0, 2.5)  # log
     dyke_share: float = 0.3
@@ -39,9 +40,9 @@ class Ranges:
     aligned_share: float = 0.35  # outlines along the axes of the grid
     contrast: float = 0.7  # spread of log amplitude among bodies
     negative_share: float = 0.1
-    remanent_share: float = 0.35
+    remanent_share: float = 0.4
     inclination_deg: Range = (0.0, 90.0)
-    noise: Range = (0.001, 0.05)  # log; of the field's spread
+    noise: Range = (0.001, 0.08)  # log; of the field's spread
     geology_share: float = 0.35
     geology: Range = (0.005, 0.08)  # log; of the field's spread
     lines_share: float = 0.25
@@ -51,6 +52,7 @@ class Ranges:
 
 
 TRAINING = Ranges()
+SIMPLE = Ranges(remanent_share=0.0, geology_share=0.1, lines_share=0.1, deep_share=0.1, gaps_share=0.1, noise=(0.005, 0.03))
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ def simulate(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Survey:
     by_peak = rng.random() < 0.5  # amplitudes are drawn, else susceptibilities
     inside_only = rng.random() < 0.5
     count = 1 + rng.poisson(ranges.bodies * (0.5 if inside_only else 1.0))
+    if rng.random() < ranges.empty_share:
+        count = 0
     label = np.zeros((DOMAIN, DOMAIN), np.int16)
     shallowest = np.full((DOMAIN, DOMAIN), np.inf)
     total = np.zeros((DOMAIN, DOMAIN), np.float32)
@@ -187,7 +191,7 @@ def simulate(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Survey:
         label[patch][above] = len(bodies)
         shallowest[patch][above] = body.top
     field = total[window].astype(np.float32)
-    spread = float(field.std()) + 1e-9
+    spread = float(field.std()) if count else 1.0
     field, rough = disturb(rng, ranges, field, spread, main)
     visible = tuple(peak > max(4.0 * rough, 0.08 * spread) for peak in peaks)
     return Survey(field, main, label[window].copy(), tuple(bodies), visible)

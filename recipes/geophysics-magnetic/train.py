@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hive_runner.run import Run
 
 WARMUP_STEPS = 100
-EMA_DECAY = 0.995
+EMA_DECAY = 0.997
 QUANTILES = {"low": 0.1, "middle": 0.5, "high": 0.9}
 WEIGHTS = {"body": 1.0, "overlap": 0.5, "core": 0.5, "depth": 4.0, "moment": 0.3, "thickness": 0.2}
 

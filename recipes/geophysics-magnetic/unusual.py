@@ -16,6 +16,7 @@ NAMES = ("roughness", "sharpness", "stripes", "peakedness", "lopsidedness", "blo
 USUAL_SHARE = 0.995  # of training surveys, that count as usual
 WARNING_SHARE = 0.25  # of a grid's windows, that make it unusual
 MOST_WINDOWS = 64  # looked at in one grid
+QUIET_SHARE = 0.1  # of the grid's spread: windows with less hold nothing but noise, and do not count
 
 
 def describe(seen: Seen) -> NDArray[np.float64]:
@@ -71,10 +72,11 @@ def unusual(
         for left in range(0, wide.shape[1] - WINDOW + 1, WINDOW)
     ]
     places = places[:: -(-len(places) // MOST_WINDOWS)]
-    found = [describe(look(wide[each], turned)) for each in places if np.isfinite(wide[each]).sum() >= FEWEST_VALUES]
-    if not found:
+    seen = [look(wide[each], turned) for each in places if np.isfinite(wide[each]).sum() >= FEWEST_VALUES]
+    if not seen:
         return []
-    each = np.array(found)
+    loud = QUIET_SHARE * np.sqrt(np.mean([each.scale**2 for each in seen]))
+    each = np.array([describe(window) for window in seen if window.scale >= loud])
     far = _distance(each, mean, inverse) > config["usual"]["limit"]
     if far.mean() <= WARNING_SHARE:
         return []
