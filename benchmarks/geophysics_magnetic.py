@@ -115,7 +115,7 @@ def model_table(artifact: Path) -> Judge:
 
 
 def simpeg_inversion(tally: Any, scene: Scene) -> None:
-    """Smooth susceptibility, 3-D, positive, depth-weighted (Li and Oldenburg 1996), from every second datum each way."""
+    """Smooth positive susceptibility in 3-D, depth-weighted (Li and Oldenburg 1996), every second datum each way."""
     depth, mask = _invert(scene)
     for number, prism in enumerate(scene.prisms, start=1):
         cells = scene.label == number
@@ -130,9 +130,7 @@ def simpeg_inversion(tally: Any, scene: Scene) -> None:
 def _invert(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Depth in cells to where a column has half of its largest susceptibility; where that is 30 % of the grid's."""
     import discretize
-    from simpeg import (
-        data, data_misfit, directives, inverse_problem, inversion, maps, optimization, regularization,
-    )  # fmt: skip
+    from simpeg import data, data_misfit, directives, inverse_problem, inversion, maps, optimization, regularization
     from simpeg.potential_fields import magnetics
 
     size = scenes.WINDOW
@@ -206,7 +204,7 @@ def main() -> None:
     if options.model:
         methods |= {"hive, maps": model_maps(options.model), "hive, table": model_table(options.model)}
     lines = [
-        "| grids | method | bodies | found | median dz/z | within 25 % of all | IoU | residual | 10-90 % covers | s a grid |",
+        "| grids | method | bodies | found | median dz/z | within 25 % | IoU | residual | interval covers | s a grid |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for number, kind in enumerate(scenes.KINDS):

@@ -68,7 +68,7 @@ class Estimator:
         padded = np.full(sums.shape[1:], np.nan, np.float32)
         padded[:rows, :columns] = grid
         for begin in range(0, len(places), WINDOWS_AT_ONCE):
-            group = [place for place in places[begin : begin + WINDOWS_AT_ONCE]]
+            group = places[begin : begin + WINDOWS_AT_ONCE]
             group = [place for place in group if np.isfinite(padded[place]).sum() >= FEWEST_VALUES]
             if group:
                 seen = [look(padded[place], turned) for place in group]

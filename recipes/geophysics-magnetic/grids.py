@@ -69,7 +69,8 @@ def read(path: Path, columns: str = "", spacing: float = 0.0) -> Grid:
 
         return checked(read_netcdf(path, columns) if is_netcdf(path) else _read_raster(path))
     raise InputError(
-        f"{path.name} is not a grid that can be read", f"its suffix is {suffix!r}", f"one of {', '.join(RASTERS + TABLES)}"
+        f"{path.name} is not a grid that can be read", f"its suffix is {suffix!r}",
+        f"one of {', '.join(RASTERS + TABLES)}",
     )  # fmt: skip
 
 
@@ -91,8 +92,6 @@ def _read_raster(path: Path) -> Grid:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             source = rasterio.open(path)
-            if source.count == 0:
-                source = rasterio.open(_only_variable(path, source.subdatasets))
         with source:
             values = source.read(1, masked=True)
             units = (source.units[0] or "").strip()
@@ -111,7 +110,8 @@ def _read_raster(path: Path) -> Grid:
         )  # fmt: skip
     if abs(transform.b) > 1e-9 * abs(transform.a) or abs(transform.d) > 1e-9 * abs(transform.e):
         raise InputError(
-            f"{path.name} is a rotated grid", "its rows do not run along the coordinate axes", "gdalwarp it to one whose rows do"
+            f"{path.name} is a rotated grid", "its rows do not run along the coordinate axes",
+            "gdalwarp it to one whose rows do",
         )  # fmt: skip
     if transform.e < 0:
         grid = grid[::-1]
@@ -213,7 +213,8 @@ def checked(grid: Grid) -> Grid:
     rows, columns = grid.values.shape
     if min(rows, columns) < SMALLEST_CELLS:
         raise InputError(
-            f"{grid.name} has {rows} x {columns} cells", f"at least {SMALLEST_CELLS} each way are needed to see a body's shape",
+            f"{grid.name} has {rows} x {columns} cells",
+            f"at least {SMALLEST_CELLS} each way are needed to see a body's shape",
             "grid it with smaller cells, or take a larger part",
         )  # fmt: skip
     if rows * columns > MOST_CELLS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class DepthNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         first = WIDTHS[0]
-        pairs = list(zip(WIDTHS, WIDTHS[1:], strict=False))
+        pairs = list(pairwise(WIDTHS))
         self.stem = nn.Conv2d(4 * CHANNELS, first, 3, padding=1)
         self.encoders = nn.ModuleList(Block(width) for width in WIDTHS[1:])
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)

@@ -73,18 +73,18 @@ def _axis(source: Any, dimension: str, name: str) -> tuple[str, NDArray[np.float
     """("east" | "north" | "", centres of cells) of a dimension. Raises InputError where they are not even."""
     if dimension not in source.variables:
         raise InputError(
-            f"{name} says neither where it lies nor how large its cells are", f"its dimension {dimension!r} has no coordinates",
-            "write them as a variable of the same name",
+            f"{name} says neither where it lies nor how large its cells are",
+            f"its dimension {dimension!r} has no coordinates", "write them as a variable of the same name",
         )  # fmt: skip
     variable = source.variables[dimension]
     centres = np.asarray(variable[:], np.float64)
-    words = {dimension.lower(), str(getattr(variable, "standard_name", "")).lower(), str(getattr(variable, "axis", "")).lower()}
+    words = {dimension.lower(), *(str(getattr(variable, key, "")).lower() for key in ("standard_name", "axis"))}
     if str(getattr(variable, "units", "")).lower().startswith("degree"):
         raise grids.in_degrees(name)
     step = (centres[-1] - centres[0]) / (len(centres) - 1)
     even = centres[0] + step * np.arange(len(centres))
     if not step or np.abs(centres - even).max() > EVEN * abs(step):
-        raise InputError(f"the cells of {name} are not equally spaced", f"along {dimension}", "resample it to an even grid")
+        raise InputError(f"the cells of {name} are not equally spaced", f"along {dimension}", "resample it first")
     kind = "east" if words & set(EAST) else "north" if words & set(NORTH) else ""
     return kind, centres
 

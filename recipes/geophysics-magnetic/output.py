@@ -19,7 +19,7 @@ NODATA = float("nan")
 
 
 def layers(found: Interpretation) -> Iterator[tuple[str, Real, str, str]]:
-    """(file stem, rows from the south, unit, what it is) of each map; depths and susceptibilities only where bodies are."""
+    """(file stem, rows from the south, unit, what it is) of each map; all but two are empty where no body is."""
     maps, valid = found.maps, np.isfinite(found.grid.values)
     body = found.label > 0
     yield "body_probability", np.where(valid, maps.probability, np.nan), "", "probability that a body's top is below"
@@ -52,7 +52,8 @@ def write_one(found: Interpretation, target: Path) -> None:
 
             draw(target, found)
         case _:
-            _write_tiff(target, found, [(values, unit, f"{stem}: {what}") for stem, values, unit, what in layers(found)])
+            bands = [(values, unit, f"{stem}: {what}") for stem, values, unit, what in layers(found)]
+            _write_tiff(target, found, bands)
 
 
 def _write_tiff(path: Path, found: Interpretation, bands: list[tuple[Real, str, str]]) -> None:
@@ -85,8 +86,9 @@ def write_solutions(path: Path, found: Interpretation) -> None:
         for number, body in enumerate(found.solutions, start=1):
             depths = [f"{float(found.depth_m(each)):.2f}" for each in (body.top_low, body.top, body.top_high)]
             writer.writerow([
-                number, f"{grid.west + (body.east + 0.5) * grid.cell:.3f}", f"{grid.south + (body.north + 0.5) * grid.cell:.3f}",
-                *depths, f"{float(found.susceptibility_thickness_m(body.moment)):.5g}", f"{body.probability:.3f}",
+                number, f"{grid.west + (body.east + 0.5) * grid.cell:.3f}",
+                f"{grid.south + (body.north + 0.5) * grid.cell:.3f}", *depths,
+                f"{float(found.susceptibility_thickness_m(body.moment)):.5g}", f"{body.probability:.3f}",
                 f"{body.cells * metres**2:.6g}", f"{body.strike_deg:.0f}", f"{body.length * metres:.5g}",
                 f"{body.width * metres:.5g}", "yes" if body.touches_rim else "no",
             ])  # fmt: skip
@@ -128,7 +130,8 @@ def write_sample(path: Path, seed: int) -> dict[str, Any]:
     field = scene.field + np.float32(48_500.0)
     with rasterio.open(
         path, "w", driver="GTiff", height=WINDOW, width=WINDOW, count=1, dtype="float32", crs="EPSG:32633",
-        transform=from_origin(500_000.0, 5_400_000.0 + WINDOW * cell_m, cell_m, cell_m), compress="deflate", predictor=3,
+        transform=from_origin(500_000.0, 5_400_000.0 + WINDOW * cell_m, cell_m, cell_m), compress="deflate",
+        predictor=3,
     ) as target:  # fmt: skip
         target.write(field[::-1], 1)
         target.set_band_unit(1, "nT")

@@ -112,7 +112,8 @@ def _regional(level: float, plane: Real, grid: Grid) -> str:
     rows, columns = plane.shape
     east = float(plane[0, -1] - plane[0, 0]) / max(columns - 1, 1) / grid.spacing_m * 1000
     north = float(plane[-1, 0] - plane[0, 0]) / max(rows - 1, 1) / grid.spacing_m * 1000
-    return f"a regional of {level + plane.mean():,.0f} nT, {east:+.3g} nT/km east and {north:+.3g} nT/km north was taken off"
+    slopes = f"{east:+.3g} nT/km east and {north:+.3g} nT/km north"
+    return f"a regional of {level + plane.mean():,.0f} nT, {slopes} was taken off"
 
 
 def _doubts(solutions: list[Solution], fitted: Fit, inclination_deg: float) -> list[str]:
@@ -121,13 +122,13 @@ def _doubts(solutions: list[Solution], fitted: Fit, inclination_deg: float) -> l
         told.append("no magnetic body was found")
     if fitted.vector is not None:
         told.append(
-            "the field fits bodies magnetised in other directions than the main field's much better: expect remanence, and "
-            "less sure depths and outlines"
+            "the field fits bodies magnetised in other directions than the main field's much better: expect remanence, "
+            "and less sure depths and outlines"
         )
     if solutions and fitted.share > HIGH_RESIDUAL:
         told.append(
-            f"the bodies leave {fitted.share:.0%} of the field unexplained: bodies that were missed, a regional that is no "
-            "plane, or wrong inclination and declination"
+            f"the bodies leave {fitted.share:.0%} of the field unexplained: bodies that were missed, a regional that "
+            "is no plane, or wrong inclination and declination"
         )
     if abs(inclination_deg) < LOW_INCLINATION_DEG:
         told.append("low inclination: outlines along the field's direction and their depths are less sure")
@@ -171,7 +172,8 @@ def predict(run: Run) -> None:
         crs=grid.crs.to_string() if grid.crs else "none",
         bodies=len(found.solutions),
         depths_m=_span([float(found.depth_m(solution.top)) for solution in found.solutions]),
-        misfit=f"{found.fit.share:.1%} of the field's spread after fitting susceptibilities, {found.fit.raw_share:.0%} before",
+        misfit=f"{found.fit.share:.1%} of the field's spread with fitted susceptibilities",
+        misfit_before_fit=f"{found.fit.raw_share:.0%}",
         seconds=round(seconds, 2),
         warnings=list(found.warnings),
     )
@@ -190,8 +192,8 @@ def _direction(inclination: str, declination: str, grid: Grid) -> tuple[float, f
         raise InputError(
             f"geophysics-magnetic needs {' and '.join(missing)}",
             f"an anomaly's shape depends on the direction of the main field, which {grid.name} does not tell",
-            f"hive run geophysics-magnetic {grid.name} --inclination 65 --declination 2 (an IGRF calculator gives them for "
-            "the survey's place and date)",
+            f"hive run geophysics-magnetic {grid.name} --inclination 65 --declination 2 (an IGRF calculator gives them "
+            "for the survey's place and date)",
         )  # fmt: skip
     limits = {"inclination": 90.0, "declination": 360.0}
     return tuple(_angle(key, text, limits[key]) for key, text in given.items())  # type: ignore[return-value]

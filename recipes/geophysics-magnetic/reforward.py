@@ -30,7 +30,7 @@ WORTH_IT = 0.6  # of what was left: it has to become less than that
 
 @dataclass(frozen=True)
 class Fit:
-    """Arrays are (rows, columns) of the grid; residuals NaN in gaps. Shares are of the spread of the field less plane."""
+    """Arrays are (rows, columns), residuals NaN in gaps; shares are of the spread of the field, less a plane."""
 
     moment: Real  # fitted susceptibility x thickness: SI x nT x cells; negative: magnetised against the main field
     vector: Real | None  # (3, rows, columns) east, north, down of it, where directions were fitted

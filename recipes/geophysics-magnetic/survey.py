@@ -52,7 +52,9 @@ class Ranges:
 
 
 TRAINING = Ranges()
-SIMPLE = Ranges(remanent_share=0.0, geology_share=0.1, lines_share=0.1, deep_share=0.1, gaps_share=0.1, noise=(0.005, 0.03))
+SIMPLE = Ranges(
+    remanent_share=0.0, geology_share=0.1, lines_share=0.1, deep_share=0.1, gaps_share=0.1, noise=(0.005, 0.03)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def coverage(body: Body) -> tuple[Real, tuple[slice, slice]]:
     reach = np.hypot(*body.half) * (1 + sum(abs(a) for a in body.wobble[::2])) + 1
     low = [max(int(np.floor(place - reach)), 0) for place in (body.north, body.east)]
     high = [min(int(np.ceil(place + reach)) + 1, DOMAIN) for place in (body.north, body.east)]
-    rows, columns = (max(h - l, 1) for l, h in zip(low, high, strict=True))
+    rows, columns = (max(last - first, 1) for first, last in zip(low, high, strict=True))
     offset = (np.arange(FINE, dtype=np.float32) + 0.5) / FINE - 0.5
     north = (low[0] + np.arange(rows, dtype=np.float32)[:, None] + offset).ravel() - np.float32(body.north)
     east = (low[1] + np.arange(columns, dtype=np.float32)[:, None] + offset).ravel() - np.float32(body.east)
@@ -200,7 +202,7 @@ def simulate(rng: np.random.Generator, ranges: Ranges = TRAINING) -> Survey:
 def disturb(
     rng: np.random.Generator, ranges: Ranges, field: Real, spread: float, main: NDArray[np.float64]
 ) -> tuple[Real, float]:
-    """The field with geology, regional trend, noise, levelling errors and gaps; and the size of what is random in it."""
+    """The field with geology, regional, noise, levelling errors and gaps; and the size of what is random in it."""
     noise = spread * log_uniform(rng, ranges.noise)
     rough = noise
     field = field + rng.normal(0, noise, field.shape).astype(np.float32)

@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 NAMES = {
-    "x": ("x", "e", "east", "easting", "eastings", "utm_x", "utm_e", "utm_easting", "x_m", "coord_x", "xcoord", "easting_m"),
-    "y": ("y", "n", "north", "northing", "northings", "utm_y", "utm_n", "utm_northing", "y_m", "coord_y", "ycoord", "northing_m"),
+    "x": (
+        "x", "e", "east", "easting", "eastings", "utm_x", "utm_e", "utm_easting", "x_m", "coord_x", "xcoord",
+        "easting_m",
+    ),
+    "y": (
+        "y", "n", "north", "northing", "northings", "utm_y", "utm_n", "utm_northing", "y_m", "coord_y", "ycoord",
+        "northing_m",
+    ),
     "value": (
-        "tmi", "mag", "tmi_nt", "mag_nt", "magnetic", "magnetics", "total_field", "totalfield", "field", "nt", "tfa", "tma",
-        "total_field_anomaly", "total_field_anomaly_nt", "magnetic_anomaly", "anomaly", "maglev", "mag_lev", "maglevelled",
-        "residual", "rmi", "z", "value", "b", "f",
+        "tmi", "mag", "tmi_nt", "mag_nt", "magnetic", "magnetics", "total_field", "totalfield", "field", "nt", "tfa",
+        "tma", "total_field_anomaly", "total_field_anomaly_nt", "magnetic_anomaly", "anomaly", "maglev", "mag_lev",
+        "maglevelled", "residual", "rmi", "z", "value", "b", "f",
     ),
 }  # fmt: skip
+ASIDE = re.compile(r"(?i)[#/!]|(line|tie|random)\b\s*\S*$")  # comments, and Geosoft XYZ's heads of lines
 DEGREES = re.compile(r"lon|lat")
 CELLS_A_LINE = 4  # cells from one survey line to the next
 LATTICE_TOLERANCE = 0.02  # of a cell
@@ -41,7 +48,7 @@ def read_table(path: Path, columns: str, spacing: float) -> Grid:
         told.append(f"{int((~known | absurd).sum())} lines without a number, or with an absurd one, were left out")
     x, y, value = (each[known & ~absurd] for each in (x, y, value))
     if len(x) < grids.SMALLEST_CELLS**2:
-        raise InputError(f"{path.name} has {len(x)} points", f"at least {grids.SMALLEST_CELLS**2} are needed for a grid")
+        raise InputError(f"{path.name} has {len(x)} points", f"a grid takes at least {grids.SMALLEST_CELLS**2}")
     _check_coordinates(path.name, x, y, given=bool(columns))
     lattice = None if spacing else _lattice(x, y)
     if lattice is not None:
@@ -52,7 +59,8 @@ def read_table(path: Path, columns: str, spacing: float) -> Grid:
         cell = spacing or _line_spacing(x, y) / CELLS_A_LINE
         values, west, south = _gridded(x, y, value, cell, path.name)
         told.append(
-            f"{len(x):,} points were gridded to cells of {cell:g}" + ("" if spacing else " (--spacing sets another size)")
+            f"{len(x):,} points were gridded to cells of {cell:g}"
+            + ("" if spacing else " (--spacing sets another size)")
         )
     told.append("a table has no coordinate system: metres are assumed")
     return grids.Grid(values.astype(np.float32), west, south, cell, 1.0, None, path.name, None, tuple(told))
@@ -63,8 +71,8 @@ def _three_columns(path: Path, columns: str) -> tuple[Array, Array, Array, list[
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{path.name} cannot be read", str(error)) from error
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "/", "!"))]
-    lines = [line for line in lines if not re.match(r"(?i)(line|tie|random)\b\s*\S*$", line)]  # Geosoft XYZ
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not ASIDE.match(line)]
     if not lines:
         raise InputError(f"{path.name} is empty", "a table of x, y and total magnetic intensity is wanted")
     separator = _separator(lines[-1])
@@ -82,8 +90,8 @@ def _three_columns(path: Path, columns: str) -> tuple[Array, Array, Array, list[
         picks = [0, 1, 2]
     else:
         raise InputError(
-            f"{path.name} does not say which of its {len(first)} columns are x, y and field", "its first line is no header",
-            "--columns 1,2,3 (their numbers), or add a header x,y,tmi",
+            f"{path.name} does not say which of its {len(first)} columns are x, y and field",
+            "its first line is no header", "--columns 1,2,3 (their numbers), or add a header x,y,tmi",
         )  # fmt: skip
     numbers = np.full((len(lines) - has_header, 3), np.nan)
     for i, line in enumerate(lines[has_header:]):
@@ -123,12 +131,13 @@ def _picked(name: str, header: list[str], wanted: list[str]) -> list[int]:
         if not found:
             if role != "value" and any(DEGREES.search(each) for each in plain):
                 raise InputError(
-                    f"{name} is in degrees", f"its columns are {', '.join(header)}", "add projected x and y (UTM, metres)"
-                )
+                    f"{name} is in degrees", f"its columns are {', '.join(header)}", "add projected x and y (UTM)",
+                )  # fmt: skip
             what = "total magnetic intensity" if role == "value" else role
             raise InputError(
-                f"{name} has no column for {what}", f"its columns are {', '.join(header)}", "name three: --columns x,y,tmi"
-            )
+                f"{name} has no column for {what}", f"its columns are {', '.join(header)}",
+                "name three: --columns x,y,tmi",
+            )  # fmt: skip
         picks.append(found[0])
     return picks
 
@@ -143,7 +152,8 @@ def _check_coordinates(name: str, x: Array, y: Array, given: bool) -> None:
         raise InputError(f"{name} covers no area", "all points lie at one x or one y")
     if not given and np.median(x) > 1e6 and 1e5 < np.median(y) < 1e6:
         raise InputError(
-            f"{name} seems to have x and y swapped", f"x is about {np.median(x):,.0f}, as northings are; y {np.median(y):,.0f}",
+            f"{name} seems to have x and y swapped",
+            f"x is about {np.median(x):,.0f}, as northings are; y {np.median(y):,.0f}",
             "--columns y,x,tmi (easting first), or --columns x,y,tmi if it is right as it is",
         )  # fmt: skip
 
@@ -190,7 +200,9 @@ def _gridded(x: Array, y: Array, value: Array, cell: float, name: str) -> tuple[
     west, south = float(x.min() - cell / 2), float(y.min() - cell / 2)
     columns, rows = (int(np.ptp(axis) / cell + 0.5) + 1 for axis in (x, y))
     if rows * columns > grids.MOST_CELLS:
-        raise InputError(f"{name} would become a grid of {rows} x {columns} cells", "too many", "--spacing with a larger cell")
+        raise InputError(
+            f"{name} would become a grid of {rows} x {columns}", "too many cells", "--spacing sets larger ones"
+        )
     flat = np.floor((y - south) / cell).astype(int) * columns + np.floor((x - west) / cell).astype(int)
     flat = np.clip(flat, 0, rows * columns - 1)
     count = np.bincount(flat, minlength=rows * columns)

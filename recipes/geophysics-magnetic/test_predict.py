@@ -40,7 +40,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_of(folder: Path, action: str, output: str, artifact: Path = Path(), source: Path | None = None, **options: object) -> Run:
+def run_of(
+    folder: Path, action: str, output: str, artifact: Path = Path(), source: Path | None = None, **options: object
+) -> Run:
     folder.mkdir(exist_ok=True)
     paths = {name: str(folder / name) for name in ("out", "checkpoints", "events", "result")}
     (folder / "out").mkdir(exist_ok=True)
@@ -70,7 +72,8 @@ def test_the_sample_becomes_maps_a_table_and_a_figure(sample: Path, artifact: Pa
     with rasterio.open(sample) as source:
         for name in maps:
             with rasterio.open(run.output / name) as target:
-                assert target.transform == source.transform and target.crs == source.crs and target.shape == source.shape
+                assert target.transform == source.transform and target.crs == source.crs
+                assert target.shape == source.shape
     low, middle, high = (rasterio.open(run.output / name).read(1) for name in depths)
     body = np.isfinite(middle)
     assert 0 < body.mean() < 1 and (low[body] <= middle[body]).all() and (middle[body] <= high[body]).all()
@@ -132,7 +135,8 @@ def test_depths_scale_with_the_spacing_and_are_told_below_the_ground(sample: Pat
     network = predict.load(artifact)
     near = network.interpret(field_of(sample), 10.0, 60, 5)
     far = network.interpret(field_of(sample), 100.0, 60, 5, sensor_height_m=80.0)
-    np.testing.assert_allclose(far.depth_m(far.maps.top), np.maximum(10 * near.depth_m(near.maps.top) - 80, 0), rtol=1e-5, atol=1e-3)
+    expected = np.maximum(10 * near.depth_m(near.maps.top) - 80, 0)
+    np.testing.assert_allclose(far.depth_m(far.maps.top), expected, rtol=1e-5, atol=1e-3)
     weak = network.interpret(field_of(sample), 10.0, 60, 5, field_nt=25_000.0)
     np.testing.assert_allclose(weak.maps.top, near.maps.top)
     one, two = (each.susceptibility_thickness_m(each.fit.moment) for each in (near, weak))

@@ -1,4 +1,4 @@
-"""Training: one pass over an endless stream of drawn surveys, calibration on others, figures on prisms in closed form."""
+"""Training: one pass over an endless stream of drawn surveys, calibration on others, figures on exact prisms."""
 
 from __future__ import annotations
 

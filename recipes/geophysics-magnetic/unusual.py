@@ -55,9 +55,7 @@ def _distance(each: NDArray[np.float64], mean: NDArray[np.float64], inverse: NDA
     return np.sqrt(np.einsum("...i,ij,...j->...", each - mean, inverse, each - mean))
 
 
-def unusual(
-    field: NDArray[np.floating], direction: NDArray[np.float64], config: Mapping[str, Any]
-) -> list[str]:
+def unusual(field: NDArray[np.floating], direction: NDArray[np.float64], config: Mapping[str, Any]) -> list[str]:
     """A warning, if much of the grid is unlike the training surveys."""
     if "usual" not in config:
         return []
@@ -83,6 +81,6 @@ def unusual(
     scale = np.sqrt(np.diag(np.linalg.inv(inverse)))
     worst = np.argsort(-np.abs((each[far].mean(0) - mean) / scale))[:2]
     return [
-        f"{far.mean():.0%} of this grid is unlike the surveys of the training ({' and '.join(NAMES[i] for i in worst)}): "
+        f"{far.mean():.0%} of this grid is unlike the training's surveys ({' and '.join(NAMES[i] for i in worst)}): "
         "trust depths and intervals less"
     ]
