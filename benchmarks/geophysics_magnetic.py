@@ -11,6 +11,8 @@ hive's table) or a map marks a quarter of it (hive's map, the inversion); its de
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -116,7 +118,8 @@ def model_table(artifact: Path) -> Judge:
 
 def simpeg_inversion(tally: Any, scene: Scene) -> None:
     """Smooth positive susceptibility in 3-D, depth-weighted (Li and Oldenburg 1996), every second datum each way."""
-    depth, mask = _invert(scene)
+    with contextlib.redirect_stdout(io.StringIO()):
+        depth, mask = _invert(scene)
     for number, prism in enumerate(scene.prisms, start=1):
         cells = scene.label == number
         inside = cells & mask

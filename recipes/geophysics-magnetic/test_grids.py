@@ -115,6 +115,8 @@ def test_units_are_converted_and_said(tmp_path: Path) -> None:
     grid = grids.read(path)
     np.testing.assert_allclose(grid.values, VALUES, rtol=1e-5)
     assert any("from T to nT" in told for told in grid.warnings)
+    with pytest.raises(InputError, match="does not look like nT"):
+        grids.read(write(tmp_path / "micro.tif", "GTiff", VALUES * 1e-3))
     with rasterio.open(path, "r+") as target:
         target.set_band_unit(1, "mGal")
     with pytest.raises(InputError, match="mGal"):
