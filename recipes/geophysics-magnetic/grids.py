@@ -234,7 +234,7 @@ def checked(grid: Grid) -> Grid:
             f"{grid.name} does not look like nT", f"its values spread by {spread:.2g}, as fields in tesla do",
             "multiply by 1e9 first, or set the file's unit to T",
         )  # fmt: skip
-    if 20 < values.min() and values.max() < 70:
+    if values.min() > 20 and values.max() < 70:
         raise InputError(
             f"{grid.name} does not look like nT", f"its values are {values.min():.3g} to {values.max():.3g}, as the "
             "Earth's field in microtesla is",
