@@ -39,7 +39,7 @@ def calibrate(run: Run, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         if survey.bodies:
             descriptions.append(describe(look(survey.field, survey.direction)))
         maps = estimator.maps(survey.field, survey.direction)
-        known = np.isfinite(survey.field) & ~np.isin(survey.label, 1 + np.flatnonzero(~np.array(survey.visible)))
+        known = np.isfinite(survey.field) & ~np.isin(survey.label, 1 + np.flatnonzero(~np.array(survey.visible, bool)))
         body = survey.label > 0
         for i, threshold in enumerate(THRESHOLDS):
             mask = maps.probability >= threshold

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,6 +117,29 @@ def test_intervals_are_stretched_until_they_cover_what_they_should() -> None:
     truth = rng.normal(0, 1, 4000)
     below, above = calibrate.interval_factors(np.stack([truth, *np.full((3, 4000), [[-0.5], [0.0], [2.0]])], axis=1))
     assert below == pytest.approx(1.2816 / 0.5, rel=0.1) and above == pytest.approx(1.2816 / 2.0, rel=0.1)
+
+
+class Quiet:
+    """What calibration needs of a run, and nothing that is shown."""
+
+    params, threads = SimpleNamespace(validation_surveys=24, steps=1), 1
+
+    def rng(self, *index: int) -> np.random.Generator:
+        return np.random.default_rng([7, *index])
+
+    def phase(self, name: str, total: int = 0) -> None: ...
+
+    def progress(self, step: int, **metrics: float) -> None: ...
+
+
+@pytest.mark.slow
+def test_calibration_copes_with_surveys_of_nothing() -> None:
+    torch.manual_seed(0)
+    empty = [not survey.simulate(Quiet().rng(calibrate.VALIDATION_SEED, index)).bodies for index in range(0, 24, 2)]
+    assert any(empty)
+    config = calibrate.calibrate(Quiet(), model.DepthNet().state_dict())
+    assert config["threshold"] in calibrate.THRESHOLDS.round(3) and config["usual"]["limit"] > 0
+    assert config["below"] > 0 and config["above"] > 0
 
 
 def estimator() -> object:
