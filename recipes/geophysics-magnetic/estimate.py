@@ -1,7 +1,7 @@
 """Maps from a grid of any size: windows that overlap, each turned into the canonical direction, blended.
 
-A window of 64 cells sees bodies down to about 20 cells. Large grids are therefore looked at in coarser cells too, and
-what is deep and seen better there is taken from there.
+A window of 64 cells sees bodies down to about 20 cells, and of a deep one near its rim too little to tell its depth. Large
+grids are therefore looked at in coarser cells too, and what is deep is taken from there.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from .survey import WINDOW
 
 STRIDE = WINDOW // 2
 WINDOWS_AT_ONCE = 8
+NOTHING_LOGIT = -20.0
 COARSEST = 48  # rows and columns that a grid in cells of twice the size must have, to be looked at
-DEEP = (11.0, 15.0)  # cells: above the first, depths are those of the fine grid; below the second, of the coarse one
+DEEP = (5.0, 8.0)  # cells: above the first, depths are those of the fine grid; below the second, of the coarse one
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Estimator:
             if progress:
                 progress(min(begin + WINDOWS_AT_ONCE, len(places)), len(places))
         *values, weight = sums
+        values[0] = np.where(weight > 0, values[0], NOTHING_LOGIT * 1e-12)  # where there was too little to look at
         means = mirror.undo((np.stack(values) / np.maximum(weight, 1e-12)).astype(np.float32)[:, :rows, :columns])
         body, core, low, middle, high, moment, thickness = means
         below, above = self.config.get("below", 1.0), self.config.get("above", 1.0)

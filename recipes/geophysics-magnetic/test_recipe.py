@@ -159,6 +159,33 @@ def test_maps_of_any_shape_and_direction_are_whole_and_ordered() -> None:
         assert (maps.top_low <= maps.top).all() and (maps.top <= maps.top_high).all()
 
 
+def plain_maps(shape: tuple[int, int], probability: float, top: float) -> object:
+    grids = {name: np.ones(shape, np.float32) for name in estimate.Maps.__dataclass_fields__}
+    grids |= {"probability": np.full(shape, probability, np.float32), "top": np.full(shape, top, np.float32)}
+    return estimate.Maps(**grids)
+
+
+def test_depths_come_from_the_coarse_grid_where_they_are_large_and_nothing_shallow_is_above() -> None:
+    shape, coarse_shape = (100, 121), (50, 61)
+    deep, shallow = (estimate._refined(plain_maps(coarse_shape, 0.9, top), shape) for top in (10.0, 1.0))
+    assert deep.top.shape == shape and deep.top[50, 50] == 20.0 and deep.moment[50, 50] == 2.0
+    for fine, coarse, expected in [
+        (plain_maps(shape, 0.1, 3.0), deep, 20.0),
+        (plain_maps(shape, 0.9, 12.0), deep, 20.0),
+        (plain_maps(shape, 0.9, 2.0), deep, 2.0),
+        (plain_maps(shape, 0.9, 3.0), shallow, 3.0),
+    ]:
+        assert estimate._merged(fine, coarse).top[50, 50] == pytest.approx(expected, rel=0.1)
+
+
+def test_a_few_values_far_from_all_others_are_no_body() -> None:
+    field = np.full((64, 160), np.nan, np.float32)
+    field[:, :60] = np.random.default_rng(0).normal(size=(64, 60))
+    field[30:33, 150:153] = 1.0
+    maps = estimator().maps(field, forward.unit_vector(60, 20))
+    assert maps.probability[31, 151] < 1e-6 and maps.probability[:, :60].min() > 1e-4
+
+
 def test_maps_turn_with_the_survey() -> None:
     """The same survey in a mirror, under the field in the same mirror, has the same maps in that mirror."""
     net, field = estimator(), np.nan_to_num(drawn(3).field)
