@@ -1,7 +1,7 @@
 """Maps from a grid of any size: windows that overlap, each turned into the canonical direction, blended.
 
-A window of 64 cells sees bodies down to about 20 cells, and of a deep one near its rim too little to tell its depth. Large
-grids are therefore looked at in coarser cells too, and what is deep is taken from there.
+A window of 64 cells sees bodies down to about 20 cells, and of a deep one near its rim too little to tell its depth.
+Large grids are therefore looked at in coarser cells too, and what is deep is taken from there.
 """
 
 from __future__ import annotations
