@@ -76,7 +76,7 @@ def _bands(waves: Waves) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _s_after(horizontal: NDArray[np.float64], score: NDArray[np.float64], p_s: list[float]) -> list[float]:
     """After each P, before the next, where the score of the horizontal is largest."""
     found = []
-    for this, following in zip(p_s, [*p_s[1:], np.inf], strict=True):
+    for this, following in zip(p_s, [*p_s[1:], np.inf], strict=False):
         begin = round((this + 0.3) * RATE_HZ)
         end = min(len(score), round(min(following, this + LONGEST_S_MINUS_P_S) * RATE_HZ))
         if end - begin > 50:

@@ -1,7 +1,7 @@
 """From counts to what the network sees, the same for simulated windows and for records.
 
-The slow parts are filtered away causally, so that no onset begins early. The network sees each component twice: as it is
-(over the window's largest component), and pressed by asinh in units of the window's quiet level, so that a small
+The slow parts are filtered away causally, so that no onset begins early. The network sees each component twice: as it
+is (over the window's largest component), and pressed by asinh in units of the window's quiet level, so that a small
 earthquake is seen beside a large one.
 """
 

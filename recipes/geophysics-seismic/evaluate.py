@@ -1,4 +1,4 @@
-"""Thresholds and spreads from simulated validation windows; then the figures, on windows of other generator parameters."""
+"""Thresholds and spreads from simulated validation windows; the figures from windows of other generator parameters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ TRIALS = np.round(np.arange(0.10, 0.90, 0.02), 2)
 FALSE_AN_HOUR = 8.0  # of each phase that the threshold may let through in simulated noise
 SPREAD_SHARE = 0.683  # of true onsets within the spread that is told
 HOURS_PER_WINDOW = SAMPLES / 100.0 / 3600.0
-BASELINES: dict[str, Callable[..., dict[str, list[float]]]] = {"STA/LTA + AIC": sta_lta_aic, "kurtosis + AIC": kurtosis_aic}
+BASELINES: dict[str, Callable[..., dict[str, list[float]]]] = {
+    "STA/LTA + AIC": sta_lta_aic,
+    "kurtosis + AIC": kurtosis_aic,
+}
 BASELINE_EVERY = 3  # one window in so many is given to the baselines
 
 
@@ -125,9 +128,7 @@ def evaluate(run: Run, picker: Picker, count: int) -> None:
         )  # fmt: skip
 
 
-def report(
-    run: Run, answered: Sequence[Answered], peers: dict[str, list[Answered]], prefix: str, dataset: str
-) -> None:
+def report(run: Run, answered: Sequence[Answered], peers: dict[str, list[Answered]], prefix: str, dataset: str) -> None:
     """F1, residuals, and how often the truth lies within the spread."""
     for phase in PHASES:
         strict, loose = tally(answered, phase), tally(answered, phase, tolerance_s=LOOSE_S)
@@ -139,7 +140,9 @@ def report(
         if not loose.residual_s:
             continue
         run.report(name.format("median_residual"), abs(float(np.median(loose.residual_s))), "lower", "s", dataset)
-        run.report(name.format("median_absolute_residual"), float(np.median(np.abs(loose.residual_s))), "lower", "s", dataset)
+        run.report(
+            name.format("median_absolute_residual"), float(np.median(np.abs(loose.residual_s))), "lower", "s", dataset
+        )
         within = np.abs(loose.residual_s) <= np.array(loose.spread_s)
         run.report(name.format("coverage_of_68_percent"), float(within.mean()), dataset=dataset)
 

@@ -63,7 +63,9 @@ class Collector:
         if name not in self.envelopes and len(self.envelopes) >= MOST_INSTRUMENTS:
             self.left_out.add(name)
         else:
-            self.envelopes.setdefault(name, []).append((start.timestamp, end.timestamp, _thinned(filtered[0, first:last])))
+            self.envelopes.setdefault(name, []).append(
+                (start.timestamp, end.timestamp, _thinned(filtered[0, first:last]))
+            )
             self.picks.setdefault(name, []).extend((each.time.timestamp, each.pick.phase) for each in kept)
         self._details(stretch, filtered, answers, picks)
 
@@ -87,7 +89,14 @@ class Collector:
             )  # fmt: skip
             title = f"{stretch.instrument}  {(stretch.start + begin / RATE_HZ).strftime('%Y-%m-%d %H:%M:%S.%f')[:-4]}"
             self.details.append(
-                Detail(title, filtered[:, part].copy(), answers[1:3, part].copy(), stretch.components, near, pick.probability)
+                Detail(
+                    title,
+                    filtered[:, part].copy(),
+                    answers[1:3, part].copy(),
+                    stretch.components,
+                    near,
+                    pick.probability,
+                )
             )
         self.details = sorted(self.details, key=lambda d: -d.probability)[:MOST_DETAILS]
 
@@ -137,7 +146,12 @@ def _overview(axes: Any, collected: Collector) -> None:
             if len(seconds):
                 many = len(seconds) > 60
                 axes.vlines(
-                    (seconds - origin) / unit, -row - 0.46, -row + 0.46, color=colour, lw=0.5 if many else 1.1, alpha=0.8
+                    (seconds - origin) / unit,
+                    -row - 0.46,
+                    -row + 0.46,
+                    color=colour,
+                    lw=0.5 if many else 1.1,
+                    alpha=0.8,
                 )
     axes.set_yticks(-np.arange(len(collected.envelopes)), list(collected.envelopes), fontsize=8)
     axes.set_xlim(0, span_s / unit)
@@ -162,10 +176,8 @@ def _detail(axes: Any, detail: Detail, legend: bool) -> None:
             if pick.phase == phase:
                 axes.axvline(pick.second, color=colour, lw=1.0)
                 axes.axvspan(pick.second - pick.spread_s, pick.second + pick.spread_s, color=colour, alpha=0.15, lw=0)
-                axes.text(
-                    pick.second, 0.56, f"{phase} {pick.probability:.2f}\n±{pick.spread_s:.2f} s", color=colour, fontsize=7,
-                    ha="left", va="bottom",
-                )  # fmt: skip
+                words = f"{phase} {pick.probability:.2f}\n±{pick.spread_s:.2f} s"
+                axes.text(pick.second, 0.56, words, color=colour, fontsize=7, ha="left", va="bottom")
     labels = list(detail.components) if len(detail.components) == len(alive) else ["ZNE"[row] for row in alive]
     axes.set_yticks([*range(0, -len(alive), -1), floor], [*labels, "prob."], fontsize=8)
     axes.set_xlim(0, seconds[-1])

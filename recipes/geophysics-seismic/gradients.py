@@ -1,7 +1,7 @@
 """Gradients of one step, shared between processes: each makes its own half of the samples and differentiates it.
 
-Simulating a window takes as long as learning from it, so each core does both in turn and none waits. The halves are always
-the same two, whatever the number of processes, and are summed in order: the bits depend on neither.
+Simulating a window takes as long as learning from it, so each core does both in turn and none waits. The halves are
+always the same two, whatever the number of processes, and are summed in order: the bits depend on neither.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ Flat = NDArray[np.float32]
 
 def losses(answer: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the classes, and the Laplace likelihood of the offsets. answer: (B, 7, 3000)."""
-    share, asked, offset = (torch.from_numpy(part).to(answer.device) for part in (batch.share, batch.asked, batch.offset))
+    share, asked, offset = (
+        torch.from_numpy(part).to(answer.device) for part in (batch.share, batch.asked, batch.offset)
+    )
     entropy = -(share * functional.log_softmax(answer[:, :3], dim=1)).sum(1)
     class_loss = (entropy * asked).sum() / asked.sum()
     known = torch.isfinite(offset)

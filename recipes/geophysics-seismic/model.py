@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -32,11 +34,11 @@ class PickNet(nn.Module):
         self.stem = nn.Sequential(Block(IN_CHANNELS, WIDTHS[0], 11, 2), Block(WIDTHS[0], WIDTHS[0]))
         self.down = nn.ModuleList(
             nn.Sequential(Block(shallow, deep, KERNEL, STRIDE), Block(deep, deep))
-            for shallow, deep in zip(WIDTHS, WIDTHS[1:], strict=False)
+            for shallow, deep in itertools.pairwise(WIDTHS)
         )
         self.up = nn.ModuleList(
             nn.ModuleList([nn.ConvTranspose1d(deep, shallow, STRIDE, STRIDE), Block(2 * shallow, shallow)])
-            for shallow, deep in zip(WIDTHS, WIDTHS[1:], strict=False)
+            for shallow, deep in itertools.pairwise(WIDTHS)
         )
         self.head = nn.Conv1d(WIDTHS[0], 2 * OUT_CHANNELS, 5, padding=2)  # two samples of 100 Hz from each of 50 Hz
         with torch.no_grad():

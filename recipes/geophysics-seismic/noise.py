@@ -22,8 +22,8 @@ _LOG_F = np.log(FREQUENCY_HZ)
 
 
 def ground_noise_amplitude(rng: np.random.Generator) -> NDArray[np.float64]:
-    """(2049,) amplitude of ground velocity: between Peterson's models by a random, smooth curve, with a bump where towns
-    are loud (1 to 30 Hz) and the hum of machines at single frequencies.
+    """(2049,) amplitude of ground velocity: between Peterson's models by a random, smooth curve, with a bump where
+    towns are loud (1 to 30 Hz) and the hum of machines at single frequencies.
     """
     knots = np.log([1e-3, 0.1, 0.3, 1.0, 3.0, 8.0, 20.0, 50.0])
     share = np.interp(_LOG_F, knots, rng.uniform(0.1, 0.9) + rng.normal(0, 0.18, len(knots)))

@@ -82,10 +82,13 @@ def direct_s(epicentral_km: float, depth_km: float, velocity_km_s: float) -> flo
 def head_wave_s(
     epicentral_km: float, depth_km: float, thickness_km: ArrayLike, velocity_km_s: ArrayLike, below_km_s: float
 ) -> float:
-    """Travel time of the wave refracted along the floor of a stack of layers, from a source at `depth_km` in them to the
-    surface; infinity before the critical distance. Flat Earth.
+    """Travel time of the wave refracted along the floor of a stack of layers, from a source at `depth_km` in them to
+    the surface; infinity before the critical distance. Flat Earth.
     """
-    thickness, velocity = np.atleast_1d(np.asarray(thickness_km, float)), np.atleast_1d(np.asarray(velocity_km_s, float))
+    thickness, velocity = (
+        np.atleast_1d(np.asarray(thickness_km, float)),
+        np.atleast_1d(np.asarray(velocity_km_s, float)),
+    )
     top = np.concatenate([[0.0], np.cumsum(thickness)[:-1]])
     below_source = np.clip(top + thickness - np.maximum(depth_km, top), 0.0, thickness)
     crossed = thickness + below_source  # km in each layer: down from the source, up to the surface

@@ -32,7 +32,8 @@ class StationPick:
 
     def row(self) -> list[str]:
         return [
-            self.network, self.station, self.location, self.channel, self.pick.phase, self.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")[:-4] + "Z",
+            self.network, self.station, self.location, self.channel, self.pick.phase,
+            self.time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             f"{self.pick.probability:.3f}", f"{self.pick.spread_s:.3f}",
         ]  # fmt: skip
 
@@ -64,7 +65,15 @@ def write_quakeml(path: Path, picks: Sequence[StationPick], model: str) -> None:
 
     The identifiers follow from the picks: the same picks give the same bytes.
     """
-    from obspy.core.event import Catalog, Comment, CreationInfo, Event, QuantityError, ResourceIdentifier, WaveformStreamID
+    from obspy.core.event import (
+        Catalog,
+        Comment,
+        CreationInfo,
+        Event,
+        QuantityError,
+        ResourceIdentifier,
+        WaveformStreamID,
+    )
     from obspy.core.event import Pick as QuakePick
 
     def name(kind: str, *parts: object) -> Any:

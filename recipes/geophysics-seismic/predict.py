@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hive_runner.run import Run
 
 EDGE_S = 0.3  # at the ends of a stretch, where the beginning of a record looks like an onset
-SUFFIXES = (".csv", ".xml", ".png")
+CSV, QUAKEML, FIGURE = (".csv",), (".xml", ".qml", ".quakeml"), (".png",)
 LEAST, MOST = 0.05, 0.95
 
 Progress = Callable[[float], None]  # seconds of record done
@@ -64,7 +64,7 @@ class Model:
         thresholds: dict[str, float] | None = None,
         progress: Progress = _quiet,
     ) -> dict[str, Any]:
-        """Write the picks of files or folders to `target`: one file (.csv, .xml, .png) or a folder with all three.
+        """Write the picks of files or folders to `target`: a file (.csv, .xml, .png) or a folder with all three.
 
         Returns a summary. Raises InputError.
         """
@@ -111,19 +111,26 @@ class Model:
         self, target: Path, found: list[picks_file.StationPick], collected: figure.Collector, title: str
     ) -> None:  # fmt: skip
         suffix = target.suffix.lower()
-        if suffix not in SUFFIXES:
+        if suffix not in CSV + QUAKEML + FIGURE:
             target.mkdir(parents=True, exist_ok=True)
-        one = suffix in SUFFIXES
-        if suffix == ".csv" or not one:
-            picks_file.write_csv(target if one else target / "picks.csv", found)
-        if suffix == ".xml" or not one:
-            picks_file.write_quakeml(target if one else target / "picks.xml", found, self.name)
-        if suffix == ".png" or not one:
-            figure.draw(target if one else target / "picks.png", collected, title)
+            for name in ("picks.csv", "picks.xml", "picks.png"):
+                self._write(target / name, found, collected, title)
+        elif suffix in CSV:
+            picks_file.write_csv(target, found)
+        elif suffix in QUAKEML:
+            picks_file.write_quakeml(target, found, self.name)
+        else:
+            figure.draw(target, collected, title)
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 600
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _judge(strange: list[tuple[float, float]], counts: dict[str, int], seconds: float) -> list[str]:
@@ -160,11 +167,12 @@ def predict(run: Run) -> None:
                 "lower finds more and is wrong more often",
             )  # fmt: skip
         thresholds[phase] = given or model.picker.thresholds[phase]
-    if run.output.suffix.lower() in (".json", ".txt", ".qml", ".quakeml", ".pdf", ".svg", ".mseed", ".sac"):
+    if run.output.suffix.lower() in (".json", ".txt", ".pdf", ".svg", ".mseed", ".sac"):
         raise InputError(
-            f"{run.output.name} cannot be written", f"picks are written as {', '.join(SUFFIXES)}, or a folder with all three",
-            "-o picks.csv, -o picks.xml (QuakeML), or -o picks",
-        )  # fmt: skip
+            f"{run.output.name} cannot be written",
+            f"picks are written as {', '.join(CSV + QUAKEML + FIGURE)}, or as a folder with one of each kind",
+            "-o picks.csv, -o picks.xml, or -o picks",
+        )
     run.phase("pick")
     summary = model.pick_files(run.inputs, run.output, thresholds, lambda seconds: run.progress(round(seconds)))
     run.summary.update(summary)

@@ -6,6 +6,7 @@ small.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -159,10 +160,16 @@ def _stretches_of(traces: list[Trace], keep: tuple[Any, Any], notes: Notes) -> I
     name = pieces[0].id.rsplit(".", 1)[0]
     axes = _axes(sorted({piece.stats.channel.strip()[-1:] for piece in pieces}), name, notes)
     marks = sorted({t.ns for p in pieces for t in (p.stats.starttime, p.stats.endtime + p.stats.delta)})
-    marks = [mark for mark, before in zip(marks, [None, *marks[:-1]], strict=True) if before is None or mark - before > 20e6]
+    marks = [
+        mark for mark, before in zip(marks, [None, *marks[:-1]], strict=True) if before is None or mark - before > 20e6
+    ]
     gaps = -1
-    for begin_ns, end_ns in zip(marks, marks[1:], strict=False):
-        here = [p for p in pieces if p.stats.starttime.ns < begin_ns + 20e6 and (p.stats.endtime + p.stats.delta).ns > end_ns - 20e6]
+    for begin_ns, end_ns in itertools.pairwise(marks):
+        here = [
+            p
+            for p in pieces
+            if p.stats.starttime.ns < begin_ns + 20e6 and (p.stats.endtime + p.stats.delta).ns > end_ns - 20e6
+        ]
         gaps += bool(here)
         if not here or end_ns - begin_ns < SHORTEST_S * 1e9:
             if here:
@@ -176,10 +183,9 @@ def _pieces(trace: Trace, notes: Notes) -> Iterator[Trace]:
     """The parts of a trace that hold something, at 100 Hz."""
     rate = float(trace.stats.sampling_rate)
     if not LOWEST_RATE_HZ <= rate <= HIGHEST_RATE_HZ:
-        raise InputError(
-            f"{trace.id} has {rate:g} samples a second", f"onsets are picked in {LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g}",
-            "leave log, state-of-health and long-period channels out; check the rate in the header",
-        )  # fmt: skip
+        limits = f"{LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g}"
+        notes.add(f"{trace.id} was passed over: {rate:g} samples a second, onsets are picked in {limits}")
+        return
     if rate < COARSE_RATE_HZ:
         notes.add(f"{trace.id} has {rate:g} samples a second: picks are less sharp than the model was made for")
     notes.rates_hz.add(round(rate, 3))

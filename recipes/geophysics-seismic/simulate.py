@@ -1,7 +1,7 @@
 """Windows of 30 s as a seismometer would record them, with the true onsets of P and S.
 
 An earthquake is a Brune source seen through attenuation and a site, once for P and once for S. Each is a series of
-arrivals -- the direct one, later phases, conversions, scattered energy under an envelope -- convolved with its spectrum.
+arrivals (the direct one, later phases, conversions, scattered energy under an envelope) convolved with its spectrum.
 Window `index` of a seed depends on nothing else.
 """
 
@@ -38,15 +38,18 @@ class Domain:
     """Ranges that the generator draws from."""
 
     s_minus_p_s: Range = (0.25, 32.0)  # log-uniform, but for a share of nearby ones
-    magnitude: Range = (-1.0, 4.5)
-    stress_drop_mpa: Range = (0.3, 30.0)
-    q_1hz: Range = (30.0, 400.0)
+    magnitude: Range = (-1.0, 3.2)
+    stress_drop_mpa: Range = (0.5, 50.0)
+    q_1hz: Range = (40.0, 500.0)
     q_exponent: Range = (0.0, 0.8)
-    kappa_s: Range = (0.003, 0.07)
+    kappa_s: Range = (0.003, 0.06)
     vp_over_vs: Range = (1.6, 2.1)
     peak_to_noise: Range = (3.0, 3000.0)  # log-uniform
-    s_to_p: tuple[float, float] = (3.5, 0.75)  # median and log spread of the amplitude ratio
-    direct_to_scattered: Range = (0.3, 8.0)
+    s_to_p: tuple[float, float] = (
+        3.0,
+        0.75,
+    )  # median and log spread of the ratio of the recorded peaks of the direct waves
+    direct_to_scattered: Range = (0.25, 6.0)  # peak of the sharp arrival over rms of the scattered at its loudest
     nuisances: float = 0.55  # share of windows with man-made disturbances
     vertical_only: float = 0.2  # share of records with one component
 
@@ -56,7 +59,7 @@ TRAINED = Domain()
 SHIFTED = Domain(
     s_minus_p_s=(0.4, 25.0), magnitude=(-0.5, 4.0), stress_drop_mpa=(0.1, 10.0), q_1hz=(20.0, 150.0),
     q_exponent=(0.3, 1.0), kappa_s=(0.01, 0.09), vp_over_vs=(1.65, 1.9), peak_to_noise=(4.0, 1000.0),
-    s_to_p=(2.5, 0.9), direct_to_scattered=(0.2, 5.0), nuisances=0.65, vertical_only=0.25,
+    s_to_p=(2.5, 0.9), direct_to_scattered=(0.15, 4.0), nuisances=0.65, vertical_only=0.25,
 )  # fmt: skip
 
 
@@ -97,9 +100,7 @@ class Path:
     scatter_s: float  # how long energy goes on scattering
 
 
-def draw_path(
-    rng: np.random.Generator, domain: Domain, s_minus_p_s: float, instrument: NDArray[np.complex128]
-) -> Path:
+def draw_path(rng: np.random.Generator, domain: Domain, s_minus_p_s: float, instrument: NDArray[np.complex128]) -> Path:
     ratio = rng.uniform(*domain.vp_over_vs)
     beta = rng.uniform(2.0, 3.8)
     alpha = ratio * beta
@@ -113,7 +114,7 @@ def draw_path(
     site_p, site_s = _site(rng), _site(rng)
     p = minimum_phase(log_attenuation(FREQUENCY_HZ, distance_km / alpha, 1.5 * q, exponent, 0.6 * kappa) + site_p)
     s = minimum_phase(log_attenuation(FREQUENCY_HZ, distance_km / beta, q, exponent, kappa) + site_s)
-    azimuth, incidence = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(3, 50))
+    azimuth, incidence = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(3, 40))
     radial = np.array([0.0, np.cos(azimuth), np.sin(azimuth)])
     across = np.array([0.0, -np.sin(azimuth), np.cos(azimuth)])
     up = np.array([1.0, 0.0, 0.0])
@@ -128,7 +129,7 @@ def draw_path(
         s_axis=np.cos(mix) * sv + np.sin(mix) * across,
         s_to_p=float(np.exp(rng.normal(np.log(domain.s_to_p[0]), domain.s_to_p[1]))),
         beta_m_s=1000 * beta,
-        scatter_s=log_uniform(rng, 0.1, 1.2) * (0.5 + s_minus_p_s**0.7),
+        scatter_s=log_uniform(rng, 0.3, 2.5) * (0.6 + s_minus_p_s**0.7),
     )
 
 
@@ -165,15 +166,16 @@ def _scattered(
         return series
     tau = ((INDEX[first:] - sample) / RATE_HZ).astype(np.float32)
     envelope = (1 - np.exp(-tau / rise_s)) * (np.exp(-tau / decay_s) + tail * (1 + tau / decay_s) ** -1.6)
-    crowd = rng.random(len(tau), np.float32) < log_uniform(rng, 0.06, 1.0)
+    density = log_uniform(rng, 0.15, 1.0)
+    crowd = rng.random(len(tau), np.float32) < density
     polarised = np.exp(-tau / (0.5 * decay_s))
     common = axis.astype(np.float32)[:, None] * rng.standard_normal(len(tau), np.float32) * polarised
     free = weights.astype(np.float32)[:, None] * rng.standard_normal((3, len(tau)), np.float32)
-    series[:, first:] = (common + free * np.sqrt(1 - polarised**2)) * (envelope * crowd)
+    series[:, first:] = (common + free * np.sqrt(1 - polarised**2)) * (envelope * crowd / np.sqrt(density))
     return series
 
 
-P_WEIGHTS = np.array([1.0, 0.6, 0.6])
+P_WEIGHTS = np.array([1.0, 0.5, 0.5])
 S_WEIGHTS = np.array([0.55, 1.0, 1.0])
 
 
@@ -185,9 +187,7 @@ class Earthquake:
     s_sample: float
 
 
-def earthquake(
-    rng: np.random.Generator, domain: Domain, path: Path, magnitude: float, p_sample: float
-) -> Earthquake:
+def earthquake(rng: np.random.Generator, domain: Domain, path: Path, magnitude: float, p_sample: float) -> Earthquake:
     """One earthquake, alone."""
     corner = float(corner_hz(magnitude, 1e6 * log_uniform(rng, *domain.stress_drop_mpa), path.beta_m_s))
     p_source = brune(FREQUENCY_HZ, corner * rng.uniform(1.0, 1.7))
@@ -198,29 +198,34 @@ def earthquake(
     sign = 1.0 if explosion else rng.choice([-1.0, 1.0])
     s_to_p = path.s_to_p * float(np.exp(rng.normal(0, 0.2))) * (0.2 if explosion else 1.0)
 
-    p, s = np.zeros((3, LENGTH), np.float32), np.zeros((3, LENGTH), np.float32)
-    ratio = log_uniform(rng, *domain.direct_to_scattered)
-    duration_s = max(0.15, 0.5 * path.scatter_s)
-    rise_s = log_uniform(rng, 0.01, 0.3) * min(1.0, 0.3 + path.s_minus_p_s / 6)
-    energy = np.sqrt(1 / (RATE_HZ * duration_s))  # scattered energy as a share of the direct
+    p_response = (p_source * path.p).astype(np.complex64)
+    s_response = (s_source * path.s).astype(np.complex64)
+    p_pulse, s_pulse = fft.irfft(p_response), fft.irfft(s_response)
+    s_to_p *= float(np.abs(p_pulse).max() / (np.abs(s_pulse).max() + 1e-30))
+
+    p = np.zeros((3, LENGTH), np.float32)
     _arrival(p, direct_p, path.p_axis, sign)
-    p += _scattered(rng, direct_p, path.p_axis, P_WEIGHTS, rise_s, duration_s, rng.uniform(0, 0.4)) * (
-        2.0 * energy / ratio * np.sqrt(min(duration_s * 10, 30))
-    )
+    rise_s = log_uniform(rng, 0.01, 0.3) * min(1.0, 0.3 + path.s_minus_p_s / 6)
+    decay_s = log_uniform(rng, 0.3, 3.0) * (0.3 + 0.6 * path.s_minus_p_s)
+    loudness = _loudness(p_pulse) / log_uniform(rng, *domain.direct_to_scattered)
+    tail = rng.uniform(0, 0.5)
+    p += loudness * _scattered(rng, direct_p, path.p_axis, P_WEIGHTS, rise_s, decay_s, tail)
     if path.head_wave_first_s > 0:
         weak = log_uniform(rng, 0.05, 0.6)
         _arrival(p, p_sample, path.p_axis, sign * weak)
-        p += weak * energy * 3 * _scattered(rng, p_sample, path.p_axis, P_WEIGHTS, 0.1, duration_s, 0.3)
+        p += 0.7 * weak * loudness * _scattered(rng, p_sample, path.p_axis, P_WEIGHTS, 0.1, decay_s, 0.3)
     for _ in range(rng.integers(0, 4) if rng.random() < 0.6 else 0):  # later P phases, subevents, depth phases
         at = direct_p + RATE_HZ * min(path.s_minus_p_s, 8.0) * rng.uniform(0.02, 0.9) ** 1.5
         _arrival(p, at, path.p_axis, rng.choice([-1.0, 1.0]) * log_uniform(rng, 0.2, 2.0))
+    if rng.random() < 0.35:  # P turned into S below the station arrives after P, on the horizontals
+        late = min(rng.uniform(0.05, 1.5), 0.6 * path.s_minus_p_s)
+        _arrival(p, direct_p + RATE_HZ * late, np.array([0.1, 0.7, 0.7]), log_uniform(rng, 0.1, 0.8))
+
+    s = np.zeros((3, LENGTH), np.float32)
     _arrival(s, s_sample, path.s_axis, s_to_p)
-    s_rise_s = log_uniform(rng, 0.01, 0.3) * min(1.0, 0.3 + path.s_minus_p_s / 8)
-    s_duration_s = path.scatter_s
-    s_energy = np.sqrt(1 / (RATE_HZ * s_duration_s))
-    s += _scattered(rng, s_sample, path.s_axis, S_WEIGHTS, s_rise_s, s_duration_s, rng.uniform(0, 0.5)) * (
-        s_to_p * 2.0 * s_energy / log_uniform(rng, *domain.direct_to_scattered) * np.sqrt(min(s_duration_s * 10, 30))
-    )
+    rise_s = log_uniform(rng, 0.01, 0.3) * min(1.0, 0.3 + path.s_minus_p_s / 8)
+    loudness = s_to_p * _loudness(s_pulse) / log_uniform(rng, *domain.direct_to_scattered)
+    s += loudness * _scattered(rng, s_sample, path.s_axis, S_WEIGHTS, rise_s, path.scatter_s, rng.uniform(0, 0.5))
     for _ in range(rng.integers(0, 3) if rng.random() < 0.5 else 0):
         at = s_sample + RATE_HZ * min(path.s_minus_p_s, 8.0) * rng.uniform(0.02, 0.6)
         _arrival(s, at, path.s_axis, s_to_p * rng.choice([-1.0, 1.0]) * log_uniform(rng, 0.2, 1.2))
@@ -228,14 +233,18 @@ def earthquake(
         early = min(rng.uniform(0.05, 1.5), 0.5 * path.s_minus_p_s)
         up = np.array([1.0, 0.2, 0.2]) * rng.choice([-1.0, 1.0])
         _arrival(s, s_sample - RATE_HZ * early, up, s_to_p * log_uniform(rng, 0.04, 0.4))
-    if rng.random() < 0.35:  # P turned into S below the station arrives after P, on the horizontals
-        late = min(rng.uniform(0.05, 1.5), 0.6 * path.s_minus_p_s)
-        _arrival(s, direct_p + RATE_HZ * late, np.array([0.1, 0.7, 0.7]), log_uniform(rng, 0.1, 0.8))
-    p_wave = fft.irfft(fft.rfft(p) * (p_source * path.p).astype(np.complex64))
-    s_wave = fft.irfft(fft.rfft(s) * (s_source * path.s).astype(np.complex64))
-    if rng.random() < (0.5 if explosion else 0.12):
-        s_wave += _surface_wave(rng, path, s_sample) * (np.abs(s_wave).max() * log_uniform(rng, 0.1, 1.0))
+
+    p_wave = fft.irfft(fft.rfft(p) * p_response)
+    s_wave = fft.irfft(fft.rfft(s) * s_response)
+    if rng.random() < (0.4 if explosion else 0.08):
+        s_wave += _surface_wave(rng, path, s_sample) * (np.abs(s_wave).max() * log_uniform(rng, 0.1, 0.7))
     return Earthquake(p_wave, s_wave, p_sample, s_sample)
+
+
+def _loudness(pulse: NDArray[np.float32]) -> float:
+    """Of white noise, such that its rms becomes the peak that one sharp arrival becomes, when both are smeared by
+    `pulse`."""
+    return float(np.abs(pulse).max() / np.sqrt((pulse**2).sum() + 1e-30))
 
 
 def _surface_wave(rng: np.random.Generator, path: Path, s_sample: float) -> NDArray[np.float32]:
@@ -278,7 +287,11 @@ def _earthquakes(
         begin = RATE_HZ * (rng.uniform(-min(gap_s + 12, 25), 30) if rng.random() < 0.25 else rng.uniform(0, 30))
         over_noise = log_uniform(rng, *domain.peak_to_noise)
         path = draw_path(rng, domain, gap_s, instrument)
-        yield earthquake(rng, domain, path, _magnitude(rng, domain, gap_s, over_noise), BEFORE + begin), over_noise, begin
+        yield (
+            earthquake(rng, domain, path, _magnitude(rng, domain, gap_s, over_noise), BEFORE + begin),
+            over_noise,
+            begin,
+        )
 
 
 def _swarm(
@@ -302,7 +315,11 @@ def _swarm(
         near = replace(path, s_minus_p_s=gap_s * float(np.exp(rng.normal(0, 0.05))))
         kinds.append(earthquake(rng, domain, near, _magnitude(rng, domain, gap_s, strongest), first))
     for strength, begin in zip(strengths, begins, strict=True):
-        yield kinds[int(rng.integers(len(kinds)))], max(float(strength), domain.peak_to_noise[0]), RATE_HZ * float(begin)
+        yield (
+            kinds[int(rng.integers(len(kinds)))],
+            max(float(strength), domain.peak_to_noise[0]),
+            RATE_HZ * float(begin),
+        )
 
 
 def _magnitude(rng: np.random.Generator, domain: Domain, s_minus_p_s: float, over_noise: float) -> float:
@@ -334,9 +351,7 @@ def simulate(seed: int, index: int, domain: Domain = TRAINED, kind: str = "") ->
     return Window(waves, onsets, kind)
 
 
-def _visible_onsets(
-    total: NDArray[np.float32], parts: list[Arrived], heard: NDArray[np.bool_]
-) -> tuple[Onset, ...]:
+def _visible_onsets(total: NDArray[np.float32], parts: list[Arrived], heard: NDArray[np.bool_]) -> tuple[Onset, ...]:
     """Onsets in the window, and whether each stands out from what the ground did just before it."""
     if not parts:
         return ()

@@ -82,7 +82,11 @@ def test_gradients_are_the_same_from_one_process_and_from_two() -> None:
             losses = gradients.accumulate(pool, net, 5, 64, 8, 0.5)
         found.append((losses, [p.grad.clone() for p in net.parameters()], [b.clone() for b in net.buffers()]))
     assert found[0][0] == found[1][0]
-    assert all(torch.equal(a, b) for one, two in zip(found[0][1:], found[1][1:], strict=True) for a, b in zip(one, two, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for one, two in zip(found[0][1:], found[1][1:], strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
     assert all(torch.isfinite(gradient).all() and gradient.any() for gradient in found[0][1])
 
 
@@ -108,7 +112,9 @@ def test_a_pick_stands_at_the_peak_moved_by_the_offset_with_its_spread() -> None
 
 
 def test_each_onset_is_matched_with_one_pick_the_closest() -> None:
-    assert score.match([1.0, 2.0], [2.04, 1.96, 5.0], 0.1) == [(1, 0)] or score.match([1.0, 2.0], [2.04, 1.96, 5.0], 0.1) == [(1, 1)]
+    assert score.match([1.0, 2.0], [2.04, 1.96, 5.0], 0.1) == [(1, 0)] or score.match(
+        [1.0, 2.0], [2.04, 1.96, 5.0], 0.1
+    ) == [(1, 1)]
     tally = score.Tally(0.1)
     tally.add([1.0, 2.0, 3.0], [1.05, 2.5, 7.0], unasked_s=[7.2])
     assert (tally.found, tally.missed, tally.false) == (1, 2, 1)

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("scipy", reason="spectra are SciPy's")
 pytest.importorskip("torch", reason="the recipe's modules import it")
 
-from hive_runner.recipe_module import load  # noqa: E402
+from hive_runner.recipe_module import load
 
 HERE = Path(__file__).parent
 physics = load("geophysics-seismic", HERE, "physics")

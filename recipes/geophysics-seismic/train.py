@@ -1,4 +1,4 @@
-"""Training: one pass over an endless stream of simulated windows, then thresholds, then the figures on held-out ones."""
+"""Training: one pass over an endless stream of simulated windows, then thresholds, then figures on held-out ones."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ The distance is Mahalanobis' (1936) to windows of the simulator; a limit that on
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ def descriptors(filtered: NDArray[np.float32]) -> NDArray[np.float64] | None:
     power = np.abs(fft.rfft(wave * np.hanning(len(wave)))) ** 2
     frequency = fft.rfftfreq(len(wave), 1 / RATE_HZ)
     edges = np.searchsorted(frequency, BANDS_HZ)
-    shares = np.array([power[a:b].sum() for a, b in zip(edges, edges[1:], strict=False)])
+    shares = np.array([power[a:b].sum() for a, b in itertools.pairwise(edges)])
     spikiness = np.log((wave**4).mean() / (wave**2).mean() ** 2)
     return np.append(np.log(shares / shares.sum() + FLOOR), spikiness)
 

@@ -92,7 +92,11 @@ def _csv_picks(path: Path) -> Iterator[tuple[Station, str, UTCDateTime]]:
                 raise InputError(
                     f"{path.name} line {number} has no time", repr(row["time"]), "write 2024-05-01T12:00:00.00"
                 ) from error
-            yield ((row.get("network") or "").strip(), (row["station"] or "").strip()), (row["phase"] or "").strip(), time
+            yield (
+                ((row.get("network") or "").strip(), (row["station"] or "").strip()),
+                (row["phase"] or "").strip(),
+                time,
+            )
 
 
 def _quakeml_picks(path: Path) -> Iterator[tuple[Station, str, UTCDateTime]]:
