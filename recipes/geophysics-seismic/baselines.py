@@ -1,6 +1,6 @@
 """Pickers that one would otherwise run: an energy or kurtosis trigger, refined by AIC; and AR-AIC, which is ObsPy's.
 
-All take (3, N) at 100 Hz (vertical, north, east; absent components 0) and return seconds of P and of S.
+Thresholds are those with the best F1 of P on simulated validation windows. All take (3, N) at 100 Hz (vertical, north, east; absent components 0) and return seconds of P and of S.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def sta_lta_aic(waves: Waves, on: float = 6.0) -> Found:
     return {"P": p, "S": _s_after(horizontal, sta_lta(horizontal**2, 0.4, 4.0), p)}
 
 
-def kurtosis_aic(waves: Waves, on: float = 0.25) -> Found:
+def kurtosis_aic(waves: Waves, on: float = 1.0) -> Found:
     vertical, horizontal = _bands(waves)
     p = [_refined(vertical, top, 0.8, 0.6) for top in _triggers(kurtosis_rise(vertical), on, 3.0)]
     return {"P": p, "S": _s_after(horizontal, kurtosis_rise(horizontal), p)}

@@ -123,7 +123,7 @@ def evaluate(run: Run, picker: Picker, count: int) -> None:
     for phase in PHASES:
         run.report(
             f"swarm_recall_{phase.lower()}", tally(answered, phase, kind="swarm").recall,
-            dataset="those of them with 3 to 12 earthquakes",
+            dataset="those of them with 3 to 10 earthquakes",
             baselines={name: tally(rows, phase, kind="swarm").recall for name, rows in peers.items()},
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from .model import PickNet
 from .user_picks import UserWindows
 
 HALVES = 2
-TIMING_WEIGHT = 0.02
+TIMING_WEIGHT = 0.002  # its gradient is then about as large as that of the classes
 
 Flat = NDArray[np.float32]
 

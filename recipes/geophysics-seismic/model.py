@@ -43,6 +43,7 @@ class PickNet(nn.Module):
         self.head = nn.Conv1d(WIDTHS[0], 2 * OUT_CHANNELS, 5, padding=2)  # two samples of 100 Hz from each of 50 Hz
         with torch.no_grad():
             self.head.bias.zero_()
+            self.head.bias[2:6] = -4.0  # P and S are rare: two outputs of 50 Hz for each of noise, P, S, ...
 
     def forward(self, waves: Tensor) -> Tensor:
         x = self.stem(waves)

@@ -28,7 +28,7 @@ VISIBILITY_SOS = signal.butter(2, (1.0, 30.0), "bandpass", fs=RATE_HZ, output="s
 
 # An onset whose first second stands out that much from what came just before (ratio of rms) is a pick that the network
 # must make; below the lower figure nobody could; in between it is not asked.
-VISIBLE = {"P": (0.7, 1.15), "S": (0.5, 0.9)}
+VISIBLE = {"P": (0.7, 1.3), "S": (0.6, 1.1)}
 
 Range = tuple[float, float]
 
@@ -78,7 +78,7 @@ class Window:
 
 
 KINDS = ("noise", "one", "two", "swarm")
-SHARES = (0.16, 0.46, 0.14, 0.24)
+SHARES = (0.16, 0.52, 0.12, 0.20)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -300,7 +300,7 @@ def _swarm(
     """Many earthquakes of one place: up to three kinds of them that repeat, large and small."""
     low, high = domain.s_minus_p_s
     gap_s = float(np.clip(log_uniform(rng, 0.3, 6.0), low, high))
-    count = int(rng.integers(3, 13))
+    count = int(rng.integers(3, 11))
     strongest = log_uniform(rng, 10.0, domain.peak_to_noise[1])
     # Gutenberg & Richter: amplitudes follow a power law
     strengths = strongest * np.maximum(rng.random(count), 1e-3) ** rng.uniform(0.6, 1.5)
