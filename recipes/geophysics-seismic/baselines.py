@@ -1,6 +1,7 @@
 """Pickers that one would otherwise run: an energy or kurtosis trigger, refined by AIC; and AR-AIC, which is ObsPy's.
 
-Thresholds are those with the best F1 of P on simulated validation windows. All take (3, N) at 100 Hz (vertical, north, east; absent components 0) and return seconds of P and of S.
+Thresholds are those with the best F1 of P on simulated validation windows. All take (3, N) at 100 Hz (vertical, north,
+east; absent components 0) and return seconds of P and of S.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, make: Any, message: str) ->
 def untrained() -> Any:
     torch.manual_seed(0)
     usual = unusual.learn([conditioning.high_passed(simulate.simulate(1, index).waves) for index in range(40)])
-    return predict.Model(model.PickNet().state_dict(), {"usual": usual, "thresholds": {"P": 0.3, "S": 0.3}})
+    return predict.Model(model.PickNet().state_dict(), {"usual": usual, "thresholds": {"P": 0.018, "S": 0.018}})
 
 
 def test_the_sample_is_picked_into_a_csv_a_quakeml_and_a_figure(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_sample_is_picked_into_a_csv_a_quakeml_and_a_figure(tmp_path: Path) 
         assert abs(obspy.UTCDateTime(row["time"]) - pick.time) < 0.002
         assert pick.phase_hint == row["phase"] and pick.waveform_id.station_code == row["station"]
         assert pick.time_errors.uncertainty == pytest.approx(float(row["uncertainty_s"]), abs=1e-3)
-        assert 0.3 <= float(row["probability"]) <= 1
+        assert 0.018 <= float(row["probability"]) <= 1
     assert (tmp_path / "out" / "picks.png").read_bytes().startswith(b"\x89PNG")
     assert [s[-1] for s in {row["channel"] for row in rows if row["phase"] == "P"}] == ["Z"]
 
