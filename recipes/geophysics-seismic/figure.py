@@ -116,16 +116,16 @@ def draw(path: Path, collected: Collector, title: str) -> None:
 
     instruments, details = list(collected.envelopes), collected.details
     rows = -(-len(details) // 2)
-    overview = 1.0 + 0.75 * len(instruments)
+    overview = 0.95 + 0.75 * len(instruments)
     figure = pyplot.figure(figsize=(12, overview + 0.6 + 3.1 * rows), dpi=120)
     height = figure.get_figheight()
-    figure.suptitle(title, x=0.06, y=1 - 0.12 / height, ha="left", va="top", fontsize=11, weight="bold")
-    _overview(figure.add_axes((0.06, 1 - overview / height, 0.92, (overview - 0.75) / height)), collected)
+    figure.suptitle(title, x=0.07, y=1 - 0.12 / height, ha="left", va="top", fontsize=11, weight="bold")
+    _overview(figure.add_axes((0.07, 1 - overview / height, 0.91, (overview - 0.5) / height)), collected)
     for index, detail in enumerate(details):
         row, column = divmod(index, 2)
         bottom = height - overview - 0.55 - 3.1 * (row + 1) + 0.5
-        axes = figure.add_axes((0.06 + 0.475 * column, bottom / height, 0.445, 2.45 / height))
-        _detail(axes, detail, legend=index == 0)
+        axes = figure.add_axes((0.07 + 0.48 * column, bottom / height, 0.43, 2.45 / height))
+        _detail(axes, detail)
     figure.savefig(path)
     pyplot.close(figure)
 
@@ -153,7 +153,10 @@ def _overview(axes: Any, collected: Collector) -> None:
                     lw=0.5 if many else 1.1,
                     alpha=0.8,
                 )
-    axes.set_yticks(-np.arange(len(collected.envelopes)), list(collected.envelopes), fontsize=8)
+    axes.set_yticks([])
+    for row, instrument in enumerate(collected.envelopes):
+        axes.text(-0.005, -row, instrument.replace("..", ".\n."), transform=axes.get_yaxis_transform(), fontsize=7,
+                  ha="right", va="center")  # fmt: skip
     axes.set_xlim(0, span_s / unit)
     axes.set_ylim(0.55 - len(collected.envelopes), 0.55)
     axes.tick_params(axis="x", labelsize=8)
@@ -163,7 +166,7 @@ def _overview(axes: Any, collected: Collector) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _detail(axes: Any, detail: Detail, legend: bool) -> None:
+def _detail(axes: Any, detail: Detail) -> None:
     seconds = np.arange(detail.waves.shape[1]) / RATE_HZ
     alive = [row for row in range(3) if detail.waves[row].any()]
     for place, row in enumerate(alive):
@@ -177,11 +180,11 @@ def _detail(axes: Any, detail: Detail, legend: bool) -> None:
                 axes.axvline(pick.second, color=colour, lw=1.0)
                 axes.axvspan(pick.second - pick.spread_s, pick.second + pick.spread_s, color=colour, alpha=0.15, lw=0)
                 words = f"{phase} {pick.probability:.2f}\n±{pick.spread_s:.2f} s"
-                axes.text(pick.second, 0.56, words, color=colour, fontsize=7, ha="left", va="bottom")
+                axes.text(pick.second, 0.98 - 0.42 * row, words, color=colour, fontsize=7, ha="left", va="bottom")
     labels = list(detail.components) if len(detail.components) == len(alive) else ["ZNE"[row] for row in alive]
     axes.set_yticks([*range(0, -len(alive), -1), floor], [*labels, "prob."], fontsize=8)
     axes.set_xlim(0, seconds[-1])
-    axes.set_ylim(floor - 0.05, 1.0)
+    axes.set_ylim(floor - 0.05, 1.42)
     axes.set_title(detail.title, fontsize=8, loc="left", pad=3)
     axes.set_xlabel("s", fontsize=8, labelpad=1)
     axes.tick_params(labelsize=8)
