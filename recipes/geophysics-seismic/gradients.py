@@ -6,7 +6,6 @@ always the same two, whatever the number of processes, and are summed in order: 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -63,11 +62,14 @@ _net: PickNet | None = None
 _user = UserWindows()
 
 
-def _begin(user: UserWindows, threads: int, niceness: int) -> None:
+def _begin(user: UserWindows, threads: int) -> None:
     global _net, _user
     torch.set_num_threads(threads)
-    os.nice(niceness)
     _net, _user = PickNet().train(), user
+
+
+def _simulate(seed: int, first: int, count: int, user_share: float) -> Batch:
+    return make_batch(seed, first, count, _user, user_share)
 
 
 def _half(
@@ -78,7 +80,7 @@ def _half(
     weights, buffers = float_state(_net)
     from_flat(weights, parameters)
     from_flat(buffers, statistics)
-    batch = make_batch(seed, first, count, _user, user_share)
+    batch = _simulate(seed, first, count, user_share)
     class_loss, timing_loss = losses(_net(torch.from_numpy(batch.waves)), batch)
     _net.zero_grad()
     (class_loss + TIMING_WEIGHT * timing_loss).backward()
@@ -89,23 +91,43 @@ def _half(
 @contextmanager
 def workers(count: int, user: UserWindows, threads: int) -> Iterator[Executor]:
     # fork: numpy, scipy and torch need not be imported again
-    with ProcessPoolExecutor(count, get_context("fork"), _begin, (user, threads, 0)) as pool:
+    with ProcessPoolExecutor(count, get_context("fork"), _begin, (user, threads)) as pool:
         yield pool
 
 
 def accumulate(
-    pool: Executor, net: PickNet, seed: int, first: int, samples: int, user_share: float
+    pool: Executor, net: PickNet, seed: int, first: int, samples: int, user_share: float, device: str = "cpu"
 ) -> tuple[float, float]:
     """Set the gradients of `net` to those of `samples` windows from `first` on; the two losses."""
+    size = samples // HALVES
+    parts = [(seed, first + k * size, size, user_share) for k in range(HALVES)]
+    return (_on_cores if device == "cpu" else _on_device)(pool, net, parts)
+
+
+Parts = list[tuple[int, int, int, float]]
+
+
+def _on_cores(pool: Executor, net: PickNet, parts: Parts) -> tuple[float, float]:
+    """The processes simulate and differentiate."""
     weights, buffers = float_state(net)
     parameters, statistics = to_flat(weights), to_flat(buffers)
-    size = samples // HALVES
-    halves = [
-        pool.submit(_half, parameters, statistics, seed, first + k * size, size, user_share) for k in range(HALVES)
-    ]
+    halves = [pool.submit(_half, parameters, statistics, *part) for part in parts]
     gradients, states, class_losses, timing_losses = zip(*(half.result() for half in halves), strict=True)
     for weight in weights:
-        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        weight.grad = torch.empty_like(weight)
     from_flat([weight.grad for weight in weights if weight.grad is not None], sum(gradients[1:], gradients[0]) / HALVES)
     from_flat(buffers, sum(states[1:], states[0]) / HALVES)
     return sum(class_losses) / HALVES, sum(timing_losses) / HALVES
+
+
+def _on_device(pool: Executor, net: PickNet, parts: Parts) -> tuple[float, float]:
+    """The processes simulate; the device that holds `net` differentiates."""
+    net.zero_grad()
+    totals = [0.0, 0.0]
+    for half in [pool.submit(_simulate, *part) for part in parts]:
+        batch = half.result()
+        waves = torch.from_numpy(batch.waves).to(next(net.parameters()).device)
+        class_loss, timing_loss = losses(net(waves), batch)
+        ((class_loss + TIMING_WEIGHT * timing_loss) / HALVES).backward()
+        totals = [totals[0] + class_loss.item() / HALVES, totals[1] + timing_loss.item() / HALVES]
+    return totals[0], totals[1]

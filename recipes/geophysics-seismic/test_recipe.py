@@ -90,6 +90,18 @@ def test_gradients_are_the_same_from_one_process_and_from_two() -> None:
     assert all(torch.isfinite(gradient).all() and gradient.any() for gradient in found[0][1])
 
 
+@pytest.mark.slow
+def test_a_device_finds_the_gradients_that_the_cores_find() -> None:
+    found = []
+    for device in ("cpu", "another"):
+        torch.manual_seed(0)
+        net = model.PickNet()
+        with gradients.workers(2, user_picks.UserWindows(), 1) as pool:
+            gradients.accumulate(pool, net, 5, 64, 8, 0.5, device)
+        found.append(torch.cat([p.grad.ravel() for p in net.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-5)
+
+
 def test_a_long_record_is_answered_as_its_windows_are() -> None:
     waves = np.concatenate([burst(seed=k) for k in range(3)], axis=1)
     whole = untrained().answers_of_filtered(waves)

@@ -28,7 +28,7 @@ def train(run: Run) -> None:
         run.log(f"{len(user.training)} excerpts of your records to train on, {len(user.held_out)} held out")
 
     torch.manual_seed(run.seed)
-    model = PickNet()
+    model = PickNet().to(run.device)
     average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
@@ -50,7 +50,9 @@ def train(run: Run) -> None:
         for step in range(first, steps):
             for group in optimiser.param_groups:
                 group["lr"] = run.params.learning_rate * schedule(step, steps)
-            class_loss, timing_loss = accumulate(pool, model, run.seed, step * samples, samples, run.params.user_share)
+            class_loss, timing_loss = accumulate(
+                pool, model, run.seed, step * samples, samples, run.params.user_share, run.device
+            )
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             decay = min(EMA_DECAY, (step + 1) / (step + 10))
