@@ -1,0 +1,85 @@
+"""A trained network on a record of any length: windows that overlap, and the peaks of what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import signal
+
+from .conditioning import channels, high_passed
+from .model import PHASES, PickNet
+
+RATE_HZ = 100.0
+WINDOW = 3000  # samples
+HOP = 1000
+BATCH = 16
+NEAREST_S = {"P": 0.4, "S": 0.4}  # between two picks of one phase
+# How much a window says about each of its samples: little at its ends
+WEIGHT = np.clip(np.minimum(np.arange(WINDOW) + 1, np.arange(WINDOW, 0, -1)) / 600, 0.02, 1.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pick:
+    phase: str  # "P" | "S"
+    second: float  # after the first sample of the trace
+    probability: float
+    spread_s: float  # the true onset is within this of `second` in 68 % of the picks
+
+
+class Picker:
+    """tensors, config: of an artifact."""
+
+    def __init__(self, tensors: Mapping[str, Any], config: Mapping[str, Any], threads: int = 1) -> None:
+        torch.set_num_threads(threads)
+        self._net = PickNet()
+        self._net.load_state_dict(dict(tensors), strict=False)
+        self._net.eval()
+        self.thresholds: dict[str, float] = dict(config.get("thresholds", {"P": 0.3, "S": 0.3}))
+        self.spread_factor: dict[str, float] = dict(config.get("spread_factor", {"P": 1.0, "S": 1.0}))
+
+    def answers(self, waves: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(3, N) counts at 100 Hz, without gaps -> (7, N): noise, P, S probability; offsets and log spreads in s."""
+        return self.answers_of_filtered(high_passed(waves))
+
+    def answers_of_filtered(self, filtered: NDArray[np.float32]) -> NDArray[np.float32]:
+        length = filtered.shape[1]
+        total = max(WINDOW, -(-(length - WINDOW) // HOP) * HOP + WINDOW)
+        padded = np.pad(filtered, ((0, 0), (0, total - length)))
+        starts = list(range(0, total - WINDOW + 1, HOP))
+        summed, weights = np.zeros((7, total), np.float32), np.zeros(total, np.float32)
+        for k in range(0, len(starts), BATCH):
+            chosen = starts[k : k + BATCH]
+            windows = np.stack([padded[:, start : start + WINDOW] for start in chosen])
+            with torch.inference_mode():
+                out = self._net(torch.from_numpy(channels(windows)))
+                out[:, :3] = torch.softmax(out[:, :3], dim=1)
+            for start, answer in zip(chosen, out.numpy(), strict=True):
+                summed[:, start : start + WINDOW] += WEIGHT * answer
+                weights[start : start + WINDOW] += WEIGHT
+        return (summed / weights)[:, :length]
+
+    def picks(self, waves: NDArray[np.float32]) -> list[Pick]:
+        return self.peaks(self.answers(waves))
+
+    def peaks(self, answers: NDArray[np.float32], lowest: Mapping[str, float] | None = None) -> list[Pick]:
+        """Picks in order of time. `lowest`: thresholds other than the model's own."""
+        thresholds = self.thresholds if lowest is None else lowest
+        found = []
+        for row, phase in enumerate(PHASES):
+            probability = answers[1 + row]
+            apart = int(NEAREST_S[phase] * RATE_HZ)
+            tops, _ = signal.find_peaks(np.pad(probability, 1), height=thresholds[phase], distance=apart)
+            for top in tops - 1:
+                offset, log_spread = float(answers[3 + row, top]), float(answers[5 + row, top])
+                found.append(
+                    Pick(
+                        phase, top / RATE_HZ + float(np.clip(offset, -0.4, 0.4)), float(probability[top]),
+                        self.spread_factor[phase] * float(np.exp(np.clip(log_spread, -5.3, 1.0))),
+                    )
+                )  # fmt: skip
+        return sorted(found, key=lambda pick: pick.second)
