@@ -1,0 +1,112 @@
+"""Held-out figures: places of other generator parameters, beside what a user would otherwise do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from .classify import Classifier
+from .features import COARSE, opened
+from .place import CELL_M, F32, SHIFTED, TRAIN, Bool, Domain, draw_place
+from .polygons import MINIMUM_AREA_M2, mask_of
+from .sensor import filled, observe
+
+if TYPE_CHECKING:
+    from hive_runner.run import Run
+
+HELD_OUT_SEED = 0xB1D6  # apart from every training seed by the size of its second word
+VALIDATION_SEED = 0xB1D7
+PLACE_M = 256.0
+RIM = 32  # cells at the rim that are not scored: their buildings are cut
+LEAST_HEIGHT_M = 2.5  # of the threshold baseline
+THRESHOLDS = np.arange(0.2, 0.81, 0.05)
+
+
+def higher_than(heights: F32) -> Bool:
+    """The baseline: higher than 2.5 m over an opening 40 m wide, opened by 2.5 m, at least 10 m2."""
+    whole = filled(heights)
+    rows, columns = whole.shape
+    coarse = whole.reshape(rows // COARSE, COARSE, columns // COARSE, COARSE).min((1, 3))
+    high = ndimage.binary_opening(whole - opened(coarse, 40.0, whole.shape) > LEAST_HEIGHT_M, np.ones((5, 5)))
+    parts, count = ndimage.label(high)
+    large = np.bincount(parts.ravel(), minlength=count + 1) * CELL_M**2 >= MINIMUM_AREA_M2
+    large[0] = False
+    kept: Bool = large[parts]
+    return kept
+
+
+def scored(index: int, seed: int, domain: Domain) -> tuple[F32, NDArray[np.int8]]:
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
+    return observe(rng, draw_place(rng, PLACE_M, domain))
+
+
+def counts(truth: NDArray[np.int8], guess: Bool) -> NDArray[np.int64]:
+    """True positives, false positives, false negatives, away from the rim and where the truth is known."""
+    inner = (slice(RIM, -RIM), slice(RIM, -RIM))
+    truth, guess = truth[inner], guess[inner]
+    known = truth >= 0
+    return np.array([np.sum(known & guess & (truth == 1)), np.sum(known & guess & (truth == 0)),
+                     np.sum(known & ~guess & (truth == 1))])  # fmt: skip
+
+
+def iou(total: NDArray[np.int64]) -> float:
+    return float(total[0] / max(total.sum(), 1))
+
+
+def matched(truth: NDArray[np.int8], guess: Bool) -> NDArray[np.int64]:
+    """True positives, false positives, false negatives of whole blocks: joined buildings that overlap by half (IoU)."""
+    known = truth >= 0
+    real, real_count = ndimage.label(truth == 1)
+    found, found_count = ndimage.label(guess & known)
+    overlap = np.bincount((real.astype(np.int64) * (found_count + 1) + found).ravel(),
+                          minlength=(real_count + 1) * (found_count + 1)).reshape(real_count + 1, found_count + 1)  # fmt: skip
+    union = overlap.sum(1)[:, None] + overlap.sum(0)[None] - overlap
+    hit = (overlap / np.maximum(union, 1))[1:, 1:] >= 0.5  # above a half, one block has one partner at most
+    return np.array([hit.sum(), found_count - hit.sum(), real_count - hit.sum()])
+
+
+def choose_threshold(run: Run, classifier: Classifier) -> float:
+    """The probability above which the pooled IoU is best, on places of the training's own kind that it has not seen."""
+    totals = np.zeros((len(THRESHOLDS), 3), np.int64)
+    for index in range(run.params.validation_places):
+        heights, truth = scored(index, VALIDATION_SEED + (run.seed << 32), TRAIN)
+        probability = classifier.probability(heights)
+        totals += [counts(truth, probability > threshold) for threshold in THRESHOLDS]
+        run.progress(index + 1)
+    return round(float(THRESHOLDS[np.argmax([iou(total) for total in totals])]), 2)
+
+
+def evaluate(run: Run, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Figures on simulated places of other generator parameters."""
+    places = run.params.held_out_places
+    run.phase("evaluate", total=places)
+    classifier = Classifier(tensors, config, run.threads)
+    of_model, of_threshold, blocks, blocks_threshold = [], [], [], []
+    for index in range(places):
+        heights, truth = scored(index, HELD_OUT_SEED + (run.seed << 32), SHIFTED)
+        probability = classifier.probability(heights)
+        guess, simple = mask_of(probability, classifier.threshold), higher_than(heights)
+        of_model.append(counts(truth, guess))
+        of_threshold.append(counts(truth, simple))
+        blocks.append(matched(truth, guess))
+        blocks_threshold.append(matched(truth, simple))
+        run.progress(index + 1)
+    dataset = f"{places} simulated height models of other generator parameters"
+    each = [iou(total) for total in of_model if total[[0, 2]].sum() > 400]
+    run.report(
+        "iou", iou(np.sum(of_model, axis=0)), dataset=dataset, spread=float(np.std(each)),
+        baselines={"height threshold": iou(np.sum(of_threshold, axis=0))},
+    )  # fmt: skip
+    run.report(
+        "block_f1", f1(np.sum(blocks, axis=0)), dataset=dataset,
+        baselines={"height threshold": f1(np.sum(blocks_threshold, axis=0))},
+    )  # fmt: skip
+
+
+def f1(total: NDArray[np.int64]) -> float:
+    return float(2 * total[0] / max(2 * total[0] + total[1] + total[2], 1))

@@ -1,0 +1,222 @@
+"""Outline buildings: `predict` for `hive run`, `load` for `hive.load`, `sample` for `hive run --sample`.
+
+A lidar tile whose buildings are classified (gis-lidar does that) needs no network: its class 6 is outlined. Whatever
+else has heights is looked at by the network, window by window.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyogrio.raw
+import rasterio
+import rasterio.features
+import shapely
+from hive_runner.errors import InputError
+from hive_runner.export import load_weights
+from rasterio.windows import Window
+from scipy import ndimage
+
+from .classify import CORE, Classifier
+from .place import CELL_M, SHIFTED, draw_place
+from .polygons import contours, joined, tidy
+from .rasters import Grid, HeightModel, probability_file, write_png
+from .sensor import filled, observe
+
+if TYPE_CHECKING:
+    from hive_runner.run import Run
+    from numpy.typing import NDArray
+
+    from .points import Tile
+
+DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
+RING_M = (1.0, 4.0)  # where the ground beside a building is looked for
+PREVIEW_CELLS = 1400
+SAMPLE_M = 256.0
+
+
+def load(artifact: Path, threads: int = 1, device: str = "cpu") -> Classifier:
+    """The network: `probability(heights)` takes (H, W) metres on cells of 0.5 m, NaN for holes."""
+    tensors, config = load_weights(artifact)
+    return Classifier(tensors, config, threads)
+
+
+def predict(run: Run) -> None:
+    [source] = run.inputs
+    wanted = run.output.suffix.lower()
+    if wanted and wanted not in (*DRIVERS, ".tif", ".tiff"):
+        raise InputError(f"cannot write {run.output.name}", ".gpkg, .geojson, .tif, or a folder for all of them")
+    classifier = load(run.artifact, run.cpus)
+    seen = _open(source, run.options.units, run.options.vertical_units)
+    if not wanted:
+        run.output.mkdir()
+    probability = run.scratch / "probability.tif" if wanted in DRIVERS else run.output
+    probability = run.output / "probability.tif" if not wanted else probability
+    from_classes = not isinstance(seen, HeightModel) and seen.is_classified
+    run.phase("look", total=seen.grid.rows * seen.grid.columns)
+    threshold = 0.5 if from_classes else classifier.threshold
+    pieces = _look(run, seen, classifier, probability, threshold, from_classes)
+    run.phase("outline")
+    table = _buildings(run, seen, probability, pieces)
+    if wanted in DRIVERS or not wanted:
+        place = run.output if wanted else run.output / "buildings.gpkg"
+        _write(place, table, seen.grid)
+    if not wanted:
+        _preview(run.output / "preview.png", seen, table)
+    run.summary.update(_summary(table, seen, from_classes))
+    seen.close()
+
+
+def _open(source: Path, units: str, vertical_units: str) -> HeightModel | Tile:
+    if source.suffix.lower() in (".las", ".laz"):
+        from .points import Tile
+
+        return Tile(source, units)
+    return HeightModel(source, units, vertical_units)
+
+
+def _look(
+    run: Run, seen: HeightModel | Tile, classifier: Classifier, target: Path, threshold: float, from_classes: bool
+) -> list[shapely.Polygon]:
+    """Write the probabilities, and give what is above the threshold as polygons, cut where windows meet."""
+    grid = seen.grid
+    pieces: list[shapely.Polygon] = []
+    share = seen.share if from_classes and not isinstance(seen, HeightModel) else None
+    done = 0
+    with probability_file(target, grid) as file:
+        above = np.zeros((1, grid.columns + 2), np.float32)  # the last row written, with the rim on both sides
+        strip = np.zeros((0, 0), np.float32)
+        for row in range(0, grid.rows, CORE):
+            height = min(CORE, grid.rows - row)
+            strip = np.zeros((height, grid.columns), np.float32)
+            if share is not None:
+                strip = share[row : row + height]
+            else:
+                for _, column, part in classifier.windows(height, grid.columns, _below(seen, row)):
+                    strip[:, column : column + part.shape[1]] = part
+            strip = np.round(strip, 3)
+            file.write(strip, 1, window=Window(0, row, grid.columns, height))
+            framed = np.concatenate([above, np.pad(strip, ((0, 0), (1, 1)))])
+            pieces += contours(framed, threshold, row - 1, -1)
+            above = framed[-1:]
+            done += height * grid.columns
+            run.progress(done)
+        pieces += contours(np.concatenate([above, np.zeros_like(above)]), threshold, grid.rows - 1, -1)
+    return joined(pieces)
+
+
+def _below(seen: HeightModel | Tile, first: int) -> Any:
+    return lambda row, column, rows, columns: seen.read(first + row, column, rows, columns)
+
+
+def _buildings(run: Run, seen: HeightModel | Tile, probability: Path, pieces: list[shapely.Polygon]) -> dict[str, Any]:
+    """Geometry in the file's coordinates, with area (m2), height (m) and confidence of each."""
+    grid = seen.grid
+    cell_m = float(np.sqrt(grid.cell_m[0] * grid.cell_m[1]))
+    geometry, area, height, confidence = [], [], [], []
+    with rasterio.open(probability) as file:
+        for piece in pieces:
+            outline = tidy(piece, cell_m, run.options.minimum_area, run.options.simplify)
+            if outline is None:
+                continue
+            reach = round(RING_M[1] / CELL_M) + 1
+            left, top, right, bottom = outline.bounds
+            row, column = max(0, int(top) - reach), max(0, int(left) - reach)
+            rows = min(grid.rows, int(np.ceil(bottom)) + reach) - row
+            columns = min(grid.columns, int(np.ceil(right)) + reach) - column
+            if rows < 1 or columns < 1:
+                continue
+            inside = _burnt(outline, row, column, rows, columns)
+            chances = file.read(1, window=Window(column, row, columns, rows))
+            geometry.append(_placed(outline, grid))
+            area.append(round(outline.area * cell_m**2, 1))
+            confidence.append(round(float(chances[inside].mean()), 3) if inside.any() else 0.0)
+            height.append(_height(seen.read(row, column, rows, columns), inside, chances))
+    return {"geometry": geometry, "area_m2": area, "height_m": height, "confidence": confidence}
+
+
+def _burnt(outline: shapely.Polygon, row: int, column: int, rows: int, columns: int) -> NDArray[np.bool_]:
+    moved = shapely.affinity.translate(outline, -column, -row)
+    found: NDArray[np.bool_] = rasterio.features.rasterize([(moved, 1)], out_shape=(rows, columns), dtype="uint8") > 0
+    return found
+
+
+def _height(heights: Any, inside: Any, chances: Any) -> float:
+    """Median of the roof over the low side of the ground around it, where nothing is built; NaN if nobody can tell."""
+    near = ndimage.binary_dilation(inside, iterations=round(RING_M[0] / CELL_M))
+    ring = ndimage.binary_dilation(near, iterations=round((RING_M[1] - RING_M[0]) / CELL_M)) & ~near & (chances < 0.3)
+    roof, ground = heights[inside & np.isfinite(heights)], heights[ring & np.isfinite(heights)]
+    if not len(roof) or not len(ground):
+        return float("nan")
+    return round(float(np.median(roof) - np.quantile(ground, 0.2)), 1)
+
+
+def _placed(outline: shapely.Polygon, grid: Grid) -> shapely.Polygon:
+    t = grid.transform
+    return shapely.affinity.affine_transform(outline, [t.a, t.b, t.d, t.e, t.c, t.f])
+
+
+def _write(path: Path, table: dict[str, Any], grid: Grid) -> None:
+    crs = grid.crs.to_wkt() if grid.crs is not None else None
+    pyogrio.raw.write(
+        str(path), geometry=shapely.to_wkb(np.array(table["geometry"], dtype=object)),
+        field_data=[np.array(table[name], np.float64) for name in ("area_m2", "height_m", "confidence")],
+        fields=["area_m2", "height_m", "confidence"], geometry_type="Polygon", crs=crs,
+        driver=DRIVERS[path.suffix.lower()], layer="buildings",
+    )  # fmt: skip
+
+
+def _preview(path: Path, seen: HeightModel | Tile, table: dict[str, Any]) -> None:
+    """The middle of the place as shaded relief, with the outlines on it."""
+    grid = seen.grid
+    rows, columns = min(grid.rows, PREVIEW_CELLS), min(grid.columns, PREVIEW_CELLS)
+    row, column = (grid.rows - rows) // 2, (grid.columns - columns) // 2
+    heights = filled(seen.read(row, column, rows, columns))
+    if min(heights.shape) < 2:
+        return
+    dy, dx = np.gradient(heights, CELL_M)
+    light = np.clip(140 * (1 - 0.5 * (dx + dy) / np.sqrt(1 + dx**2 + dy**2)), 0, 255)
+    picture = np.repeat(light[None], 3, axis=0)
+    back = ~grid.transform
+    lines = []
+    for shape in table["geometry"]:
+        local = shapely.affinity.affine_transform(
+            shape, [back.a, back.b, back.d, back.e, back.c - column, back.f - row]
+        )
+        lines.append((local.boundary, 1))
+    if lines:
+        on = rasterio.features.rasterize(lines, out_shape=(rows, columns), dtype="uint8") > 0
+        on = ndimage.binary_dilation(on)
+        picture[:, on] = np.array([[220.0], [40.0], [30.0]])
+    write_png(path, picture.astype(np.uint8))
+
+
+def _summary(table: dict[str, Any], seen: HeightModel | Tile, from_classes: bool) -> dict[str, Any]:
+    heights = np.array(table["height_m"], float)
+    known = heights[np.isfinite(heights)]
+    warnings = list(seen.warnings)
+    if not isinstance(seen, HeightModel) and not from_classes:
+        warnings.append("no buildings are classified in this tile: its heights were used; run gis-lidar on it first")
+    return {
+        "buildings": len(table["geometry"]),
+        "built area m2": round(float(np.sum(table["area_m2"]))),
+        "median height m": round(float(np.median(known)), 1) if len(known) else "unknown",
+        "read from": "classified points" if from_classes else "heights",
+        "cells of 0.5 m": seen.grid.rows * seen.grid.columns,
+        "warnings": warnings,
+    }
+
+
+def sample(run: Run) -> None:
+    """A simulated height model of a village, 256 m square."""
+    rng = run.rng(7)
+    heights, _ = observe(rng, draw_place(rng, SAMPLE_M, SHIFTED))
+    cells = len(heights)
+    with rasterio.open(
+        run.output, "w", driver="GTiff", height=cells, width=cells, count=1, dtype="float32", nodata=np.nan,
+        crs="EPSG:32631", transform=rasterio.transform.from_origin(500_000, 5_400_000, CELL_M, CELL_M),
+        compress="deflate",
+    ) as file:  # fmt: skip
+        file.write(heights, 1)
