@@ -13,7 +13,7 @@ from .features import HALO_M, describe
 from .model import STRIDE, HeightNet, autocast, has_bfloat16
 from .place import CELL_M, F32
 
-CORE = 768  # cells across the part of a window that is kept
+CORE = 1280  # cells across the part of a window that is kept
 HALO = round(HALO_M / CELL_M)
 Windowed = Callable[[int, int, int, int], F32]  # row, column, rows, columns -> heights, NaN outside
 

@@ -63,8 +63,8 @@ def matched(truth: NDArray[np.int8], guess: Bool) -> NDArray[np.int64]:
     known = truth >= 0
     real, real_count = ndimage.label(truth == 1)
     found, found_count = ndimage.label(guess & known)
-    overlap = np.bincount((real.astype(np.int64) * (found_count + 1) + found).ravel(),
-                          minlength=(real_count + 1) * (found_count + 1)).reshape(real_count + 1, found_count + 1)  # fmt: skip
+    pairs = (real.astype(np.int64) * (found_count + 1) + found).ravel()
+    overlap = np.bincount(pairs, minlength=(real_count + 1) * (found_count + 1)).reshape(real_count + 1, -1)
     union = overlap.sum(1)[:, None] + overlap.sum(0)[None] - overlap
     hit = (overlap / np.maximum(union, 1))[1:, 1:] >= 0.5  # above a half, one block has one partner at most
     return np.array([hit.sum(), found_count - hit.sum(), real_count - hit.sum()])

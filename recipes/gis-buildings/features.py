@@ -1,6 +1,6 @@
 """What the network sees of a height model: nothing of where it is, or how high above the sea.
 
-0..2   height above the ground as three openings find it, 12, 40 and 120 m wide (Zhang et al. 2003)
+0..2   height above the ground as three openings find it, 12, 36 and 84 m wide (Zhang et al. 2003)
 3      height above the lowest within 3 m
 4, 5   slope, its two directions mixed so that no direction is special
 6      curvature
@@ -17,8 +17,8 @@ from .place import CELL_M, F32
 from .sensor import filled
 
 CHANNELS = 9
-OPENINGS_M = (12.0, 40.0, 120.0)
-HALO_M = 64.0  # how far from the rim of a window its openings may be wrong
+OPENINGS_M = (12.0, 36.0, 84.0)
+HALO_M = 96.0  # so far from the rim of a window what is beyond it counts: for the widest opening, and the network
 COARSE = 4  # cells of 2 m find the ground
 
 

@@ -119,7 +119,7 @@ def draw_place(rng: np.random.Generator, size_m: float, domain: Domain = TRAIN) 
 
 
 def fractal(rng: np.random.Generator, cells: int, exponent: float) -> F32:
-    """A random field, (cells, cells), of mean 0 and standard deviation 1, whose amplitude falls as frequency^-exponent."""
+    """A random field (cells, cells) of mean 0 and deviation 1, whose amplitude falls as frequency^-exponent."""
     fy, fx = np.fft.fftfreq(cells)[:, None], np.fft.rfftfreq(cells)[None, :]
     frequency = np.hypot(fy, fx)
     frequency[0, 0] = 1.0
@@ -232,7 +232,7 @@ def _building(
         for _ in range(rng.poisson(frame.half_length * frame.half_width / 60)):  # lift shafts, plant, skylights
             u, v = rng.uniform(-0.8, 0.8) * frame.half_length, rng.uniform(-0.8, 0.8) * frame.half_width
             box = frame.moved(u, v, rng.uniform(0.4, 3), rng.uniform(0.4, 2))
-            _raise(place, box, floor + eaves + rng.uniform(0.4, 3), lambda a, b: np.zeros_like(a + b))
+            _raise(place, box, floor + eaves + rng.uniform(0.4, 3), _flat)
     else:
         for _ in range(rng.poisson(1.0)):  # chimneys and dormers
             u, v = rng.uniform(-0.7, 0.7) * frame.half_length, rng.uniform(-0.5, 0.5) * frame.half_width
@@ -241,7 +241,7 @@ def _building(
                 place,
                 box,
                 floor + eaves + pitch * frame.half_width * rng.uniform(0.5, 1.2),
-                lambda a, b: np.zeros_like(a + b),
+                _flat,
             )
 
 
@@ -296,22 +296,29 @@ def _furnish(rng: np.random.Generator, place: Place, style: str) -> None:
         _thing(rng, place, _anywhere(rng, place, rng.uniform(4, 30), 0.3), (0.8, 2.6))
     for _ in range(rng.poisson(0.5 * hectares * (style in ("industry", "open")))):  # heaps, tanks, stacks
         frame = _anywhere(rng, place, rng.uniform(2, 12), rng.uniform(2, 8))
-        height = np.float32(rng.uniform(1.5, 7))
-        lean = np.float32(rng.uniform(0.5, 1.0))
-        half = np.float32(min(frame.half_length, frame.half_width))
-        _raise(place, frame, _foot(place, frame), lambda u, v, h=height, s=lean, w=half, f=frame: np.minimum(
-            h, s * np.minimum(np.float32(f.half_length) - np.abs(u), np.float32(f.half_width) - np.abs(v))), False)  # fmt: skip
+        heap = _heap(frame, rng.uniform(1.5, 7), rng.uniform(0.5, 1.0))
+        _raise(place, frame, _foot(place, frame), heap, is_building=False)
     if rng.random() < 0.08:
         frame = _anywhere(rng, place, place.cells * CELL_M, rng.uniform(3, 12))
-        _raise(
-            place, frame, float(np.median(place.ground)) + rng.uniform(4, 9), lambda u, v: np.zeros_like(u + v), False
-        )
+        _raise(place, frame, float(np.median(place.ground)) + rng.uniform(4, 9), _flat, False)
+
+
+def _heap(frame: Frame, height: float, slope: float) -> Local:
+    """Something poured: sides that lean, and a flat top where they reach `height`."""
+    length, width = np.float32(frame.half_length), np.float32(frame.half_width)
+    return lambda u, v: np.minimum(
+        np.float32(height), np.float32(slope) * np.minimum(length - np.abs(u), width - np.abs(v))
+    )
+
+
+def _flat(u: F32, v: F32) -> F32:
+    return np.zeros_like(u + v)
 
 
 def _thing(rng: np.random.Generator, place: Place, frame: Frame, height: tuple[float, float]) -> None:
     window = frame.window(place.cells)
     if place.building[window].size and not place.building[window].any():
-        _raise(place, frame, _foot(place, frame) + rng.uniform(*height), lambda u, v: np.zeros_like(u + v), False)
+        _raise(place, frame, _foot(place, frame) + rng.uniform(*height), _flat, False)
 
 
 def _foot(place: Place, frame: Frame) -> float:

@@ -9,7 +9,7 @@ An outline that the last step would move too far stays merely simplified.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -31,12 +31,6 @@ LEAST_OVERLAP = 0.85  # of the regularised outline with the contour (IoU)
 SHORT = 3.0  # tolerances: an oblique piece of wall shorter than that is a rounded corner
 
 
-@dataclass(frozen=True)
-class Outline:
-    polygon: Polygon  # in cells of the grid: x is column, y is row, the first cell's centre at (0.5, 0.5)
-    confidence: float  # mean probability inside
-
-
 def mask_of(probability: F32, threshold: float, minimum_area_m2: float = MINIMUM_AREA_M2) -> Bool:
     """(H, W) cells that are part of a building large enough; small holes in them are closed."""
     high = probability > threshold
@@ -53,7 +47,8 @@ def mask_of(probability: F32, threshold: float, minimum_area_m2: float = MINIMUM
 def contours(probability: F32, threshold: float, row: int = 0, column: int = 0) -> list[Polygon]:
     """The areas above `threshold` as polygons with holes, between the centres of the outermost cells; cut there.
 
-    row, column: where the first cell lies in the whole grid, whose coordinates come out (see Outline).
+    row, column: where the first cell lies in the whole grid, whose coordinates come out: x is the
+    column and y the row, the centre of the first cell of all at (0.5, 0.5).
     """
     if min(probability.shape) < 2 or not (probability > threshold).any():
         return []
@@ -63,7 +58,7 @@ def contours(probability: F32, threshold: float, row: int = 0, column: int = 0) 
     points, offsets = generator.filled(threshold, np.inf)
     found = []
     for ring_points, ring_offsets in zip(points, offsets, strict=True):
-        rings = [ring_points[a:b] for a, b in zip(ring_offsets[:-1], ring_offsets[1:], strict=True)]
+        rings = [ring_points[begin:end] for begin, end in pairwise(ring_offsets)]
         rings = [ring for ring in rings if len(ring) >= 4]
         if rings:
             found.append(Polygon(rings[0], rings[1:]))
@@ -94,7 +89,9 @@ def regularised(simple: Polygon, contour: Polygon, tolerance: float) -> Polygon:
     box = _box(contour, turn)
     if not contour.interiors and contour.intersection(box).area >= LEAST_OVERLAP * contour.union(box).area:
         return box
-    rings = [_squared(np.asarray(ring.coords)[:-1], turn, tolerance) for ring in (simple.exterior, *simple.interiors)]
+    traced = [np.asarray(ring.coords)[:-1] for ring in (contour.exterior, *contour.interiors)]
+    corners = [np.asarray(ring.coords)[:-1] for ring in (simple.exterior, *simple.interiors)]
+    rings = [_squared(ring, wall_middles(ring, traced), turn, tolerance) for ring in corners]
     if rings[0] is None:
         return simple
     squared = Polygon(rings[0], [ring for ring in rings[1:] if ring is not None])
@@ -105,7 +102,7 @@ def regularised(simple: Polygon, contour: Polygon, tolerance: float) -> Polygon:
 
 
 def _box(polygon: Polygon, turn: float) -> Polygon:
-    """The rectangle along `turn` with the polygon's area, as far around it on each side as its outermost corners are."""
+    """The rectangle along `turn` that has the polygon's area, about the middle of its outermost corners."""
     local = shapely.affinity.rotate(polygon, -turn, origin=(0, 0), use_radians=True)
     west, south, east, north = local.bounds
     shrink = np.sqrt(polygon.area / max((east - west) * (north - south), 1e-9))
@@ -129,19 +126,39 @@ def main_direction(polygon: Polygon) -> float:
     return float(np.angle(total) / 4 % (np.pi / 2))
 
 
-def _squared(corners: F64, turn: float, tolerance: float) -> F64 | None:
+def wall_middles(corners: F64, traced: list[F64]) -> F64:
+    """(N, 2) the mean of the contour along each edge of a simplified ring: a corner alone may be half a metre off.
+
+    corners: (N, 2), each of them a point of one of the `traced` rings, in its order.
+    """
+    middles = (corners + np.roll(corners, -1, axis=0)) / 2
+    for ring in traced:
+        place = {(x, y): number for number, (x, y) in enumerate(ring.tolist())}
+        places = [place.get((x, y)) for x, y in corners.tolist()]
+        for number, (begin, end) in enumerate(zip(places, places[1:] + places[:1], strict=True)):
+            if begin is None or end is None:
+                continue
+            count = (end - begin) % len(ring)
+            rim = round(0.2 * count)  # near the corners the contour is round
+            along = (begin + np.arange(rim, count - rim + 1)) % len(ring)
+            if len(along) >= 3:
+                middles[number] = ring[along].mean(axis=0)
+    return middles
+
+
+def _squared(corners: F64, middles: F64, turn: float, tolerance: float) -> F64 | None:
     """A ring with each wall turned into a direction of the building, about its middle. None if nothing is left.
 
-    corners: (N, 2), not closed. Walls along the same direction that follow each other become one, or, further apart
-    than `tolerance`, a step.
+    corners, middles: (N, 2), not closed. Walls along the same direction that follow each other become one, or, further
+    apart than `tolerance`, a step.
     """
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     local = corners @ rotation  # the building's directions are the axes
     edges = np.roll(local, -1, axis=0) - local
     lengths = np.hypot(edges[:, 0], edges[:, 1])
     keep = lengths > 1e-9
-    local, edges, lengths = local[keep], edges[keep], lengths[keep]
-    if len(local) < 3:
+    edges, lengths, middle = edges[keep], lengths[keep], (middles @ rotation)[keep]
+    if len(edges) < 3:
         return None
     angle = np.arctan2(edges[:, 1], edges[:, 0])
     nearest = np.round(angle / (np.pi / 2)) * (np.pi / 2)
@@ -150,7 +167,7 @@ def _squared(corners: F64, turn: float, tolerance: float) -> F64 | None:
     if (~cut).sum() < 3:
         return None
     direction = np.where(oblique, angle, nearest)[~cut]
-    middle, lengths = (local + edges / 2)[~cut], lengths[~cut]
+    middle, lengths = middle[~cut], lengths[~cut]
     walls: list[tuple[F64, float, float]] = []  # a point of it, its direction, its length
     for point, heading, length in zip(middle, direction, lengths, strict=True):
         if walls and _parallel(walls[-1][1], heading):

@@ -176,7 +176,9 @@ def _preview(path: Path, seen: HeightModel | Tile, table: dict[str, Any]) -> Non
     heights = filled(seen.read(row, column, rows, columns))
     if min(heights.shape) < 2:
         return
-    dy, dx = np.gradient(heights, CELL_M)
+    larger = max(1, PREVIEW_CELLS // (2 * max(heights.shape)))  # a small place is shown in larger cells
+    heights = ndimage.zoom(heights, larger, order=1)
+    dy, dx = np.gradient(heights, CELL_M / larger)
     light = np.clip(140 * (1 - 0.5 * (dx + dy) / np.sqrt(1 + dx**2 + dy**2)), 0, 255)
     picture = np.repeat(light[None], 3, axis=0)
     back = ~grid.transform
@@ -185,9 +187,9 @@ def _preview(path: Path, seen: HeightModel | Tile, table: dict[str, Any]) -> Non
         local = shapely.affinity.affine_transform(
             shape, [back.a, back.b, back.d, back.e, back.c - column, back.f - row]
         )
-        lines.append((local.boundary, 1))
+        lines.append((shapely.affinity.scale(local, larger, larger, origin=(0, 0)).boundary, 1))
     if lines:
-        on = rasterio.features.rasterize(lines, out_shape=(rows, columns), dtype="uint8") > 0
+        on = rasterio.features.rasterize(lines, out_shape=heights.shape, dtype="uint8") > 0
         on = ndimage.binary_dilation(on)
         picture[:, on] = np.array([[220.0], [40.0], [30.0]])
     write_png(path, picture.astype(np.uint8))

@@ -77,7 +77,7 @@ def schedule(step: int, steps: int) -> float:
 
 
 def loss(model: HeightNet, batch: Crops, precision: str, device: str) -> Tensor:
-    """Cross-entropy of the known cells, and one minus the soft Dice overlap of the whole batch (Milletari et al. 2016)."""
+    """Cross-entropy of the known cells, and the soft Dice overlap that the batch lacks (Milletari et al. 2016)."""
     channels, truth = torch.from_numpy(batch.channels).to(device).float(), torch.from_numpy(batch.truth).to(device)
     with autocast(precision, device):
         logits = model(channels)
