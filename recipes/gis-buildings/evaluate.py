@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from .classify import Classifier
 from .features import COARSE, opened
@@ -45,9 +44,9 @@ def scored(index: int, seed: int, domain: Domain) -> tuple[F32, NDArray[np.int8]
     return observe(rng, draw_place(rng, PLACE_M, domain))
 
 
-def counts(truth: NDArray[np.int8], guess: Bool) -> NDArray[np.int64]:
+def counts(truth: NDArray[np.int8], guess: Bool, rim: int = RIM) -> NDArray[np.int64]:
     """True positives, false positives, false negatives, away from the rim and where the truth is known."""
-    inner = (slice(RIM, -RIM), slice(RIM, -RIM))
+    inner = (slice(rim, -rim or None), slice(rim, -rim or None))
     truth, guess = truth[inner], guess[inner]
     known = truth >= 0
     return np.array([np.sum(known & guess & (truth == 1)), np.sum(known & guess & (truth == 0)),
@@ -81,11 +80,10 @@ def choose_threshold(run: Run, classifier: Classifier) -> float:
     return round(float(THRESHOLDS[np.argmax([iou(total) for total in totals])]), 2)
 
 
-def evaluate(run: Run, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+def evaluate(run: Run, classifier: Classifier) -> None:
     """Figures on simulated places of other generator parameters."""
     places = run.params.held_out_places
     run.phase("evaluate", total=places)
-    classifier = Classifier(tensors, config, run.threads)
     of_model, of_threshold, blocks, blocks_threshold = [], [], [], []
     for index in range(places):
         heights, truth = scored(index, HELD_OUT_SEED + (run.seed << 32), SHIFTED)
@@ -106,6 +104,36 @@ def evaluate(run: Run, tensors: Mapping[str, Tensor], config: Mapping[str, Any])
         "block_f1", f1(np.sum(blocks, axis=0)), dataset=dataset,
         baselines={"height threshold": f1(np.sum(blocks_threshold, axis=0))},
     )  # fmt: skip
+
+
+def evaluate_squares(run: Run, prefix: str, classifier: Classifier, squares: tuple[Path, ...]) -> None:
+    """Figures on the user's held-out squares, if there are any."""
+    run.phase(f"evaluate on labelled {'images' if classifier.image_bands else 'height models'}", total=len(squares))
+    of_model, of_simple, blocks = [], [], []
+    for number, path in enumerate(squares):
+        with np.load(path) as square:
+            seen, truth = square["seen"], square["truth"]
+        guess = mask_of(classifier.probability(seen), classifier.threshold)
+        of_model.append(counts(truth, guess, rim=0))
+        of_simple.append(counts(truth, not_green(seen) if classifier.image_bands else higher_than(seen), rim=0))
+        blocks.append(matched(truth, guess))
+        run.progress(number + 1)
+    dataset = f"{len(squares)} held-out squares of the labelled places"
+    simple = "excess green" if classifier.image_bands else "height threshold"
+    run.report(
+        f"{prefix}iou", iou(np.sum(of_model, axis=0)), dataset=dataset,
+        baselines={simple: iou(np.sum(of_simple, axis=0))},
+    )  # fmt: skip
+    run.report(f"{prefix}block_f1", f1(np.sum(blocks, axis=0)), dataset=dataset)
+
+
+def not_green(bands: F32) -> Bool:
+    """The baseline for images: what is bright and no plant, opened and closed by 2.5 m."""
+    red, green, blue = np.nan_to_num(bands[:3], nan=-1.0)
+    mask = (2 * green - red - blue < 0.1) & ((red + green + blue) / 3 > 0.0)
+    mask = ndimage.binary_closing(ndimage.binary_opening(mask, np.ones((5, 5))), np.ones((5, 5)))
+    found: Bool = mask
+    return found
 
 
 def f1(total: NDArray[np.int64]) -> float:

@@ -6,6 +6,7 @@ else has heights is looked at by the network, window by window.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from rasterio.windows import Window
 from scipy import ndimage
 
 from .classify import CORE, Classifier
-from .place import CELL_M, SHIFTED, draw_place
+from .images import Image
+from .place import CELL_M, F32, SHIFTED, draw_place
+from .points import Tile
 from .polygons import contours, joined, tidy
 from .rasters import Grid, HeightModel, probability_file, write_png
 from .sensor import filled, observe
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from hive_runner.run import Run
     from numpy.typing import NDArray
 
-    from .points import Tile
+Source = HeightModel | Image | Tile
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON"}
 RING_M = (1.0, 4.0)  # where the ground beside a building is looked for
@@ -39,8 +42,15 @@ SAMPLE_M = 256.0
 
 def load(artifact: Path, threads: int = 1, device: str = "cpu") -> Classifier:
     """The network: `probability(heights)` takes (H, W) metres on cells of 0.5 m, NaN for holes."""
+    return _network(artifact, threads, "heights")
+
+
+def _network(artifact: Path, threads: int, kind: str) -> Classifier:
     tensors, config = load_weights(artifact)
-    return Classifier(tensors, config, threads)
+    own = {name.removeprefix(f"{kind}."): each for name, each in tensors.items() if name.startswith(f"{kind}.")}
+    if kind == "images":
+        return Classifier(own, 0.5, threads, int(config["image_bands"]))
+    return Classifier(own, float(config["threshold"]), threads)
 
 
 def predict(run: Run) -> None:
@@ -48,70 +58,76 @@ def predict(run: Run) -> None:
     wanted = run.output.suffix.lower()
     if wanted and wanted not in (*DRIVERS, ".tif", ".tiff"):
         raise InputError(f"cannot write {run.output.name}", ".gpkg, .geojson, .tif, or a folder for all of them")
-    classifier = load(run.artifact, run.cpus)
-    seen = _open(source, run.options.units, run.options.vertical_units)
+    seen = open_source(source, run.options.units, run.options.vertical_units)
+    threshold, strips = _strips(run, seen)
     if not wanted:
         run.output.mkdir()
-    probability = run.scratch / "probability.tif" if wanted in DRIVERS else run.output
-    probability = run.output / "probability.tif" if not wanted else probability
-    from_classes = not isinstance(seen, HeightModel) and seen.is_classified
+    place = run.output if wanted else run.output / "probability.tif"
+    probability = run.scratch / "probability.tif" if wanted in DRIVERS else place
     run.phase("look", total=seen.grid.rows * seen.grid.columns)
-    threshold = 0.5 if from_classes else classifier.threshold
-    pieces = _look(run, seen, classifier, probability, threshold, from_classes)
+    pieces = _look(run, seen.grid, strips, threshold, probability)
     run.phase("outline")
     table = _buildings(run, seen, probability, pieces)
-    if wanted in DRIVERS or not wanted:
-        place = run.output if wanted else run.output / "buildings.gpkg"
-        _write(place, table, seen.grid)
-    if not wanted:
+    if wanted in DRIVERS:
+        _write(run.output, table, seen.grid)
+    elif not wanted:
+        _write(run.output / "buildings.gpkg", table, seen.grid)
         _preview(run.output / "preview.png", seen, table)
-    run.summary.update(_summary(table, seen, from_classes))
+    run.summary.update(_summary(table, seen))
     seen.close()
 
 
-def _open(source: Path, units: str, vertical_units: str) -> HeightModel | Tile:
+def open_source(source: Path, units: str, vertical_units: str) -> Source:
+    """What the file is: a lidar tile, a height model, or an image. Raises InputError."""
     if source.suffix.lower() in (".las", ".laz"):
-        from .points import Tile
-
         return Tile(source, units)
-    return HeightModel(source, units, vertical_units)
+    try:
+        with rasterio.open(source) as file:
+            bands = file.count
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"{source.name} cannot be read", str(error), "GeoTIFF is wanted") from error
+    return HeightModel(source, units, vertical_units) if bands == 1 else Image(source)
 
 
-def _look(
-    run: Run, seen: HeightModel | Tile, classifier: Classifier, target: Path, threshold: float, from_classes: bool
-) -> list[shapely.Polygon]:
-    """Write the probabilities, and give what is above the threshold as polygons, cut where windows meet."""
+def _strips(run: Run, seen: Source) -> tuple[float, Iterator[F32]]:
+    """What makes a building, and the probabilities of the whole grid, CORE rows at a time."""
     grid = seen.grid
+    if isinstance(seen, Tile) and seen.is_classified:
+        share = seen.share
+        return 0.5, (share[row : row + CORE] for row in range(0, grid.rows, CORE))
+    if isinstance(seen, Image):
+        bands = int(load_weights(run.artifact)[1]["image_bands"])
+        if bands != seen.bands:
+            raise InputError(
+                f"this model has not learned images of {seen.bands} bands",
+                f"it has learned those of {bands}" if bands else "it was trained on heights: simulated pictures teach nothing",
+                "hive install gis-buildings --data FOLDER, with images and their outlines",
+            )  # fmt: skip
+        classifier = _network(run.artifact, run.cpus, "images")
+    else:
+        classifier = _network(run.artifact, run.cpus, "heights")
+    return classifier.threshold, classifier.strips(grid.rows, grid.columns, seen.read)
+
+
+def _look(run: Run, grid: Grid, strips: Iterator[F32], threshold: float, target: Path) -> list[shapely.Polygon]:
+    """Write the probabilities, and give what is above the threshold as polygons, put together where strips meet."""
     pieces: list[shapely.Polygon] = []
-    share = seen.share if from_classes and not isinstance(seen, HeightModel) else None
-    done = 0
+    above = np.zeros((1, grid.columns + 2), np.float32)  # the last row written, with the rim on both sides
+    row = 0
     with probability_file(target, grid) as file:
-        above = np.zeros((1, grid.columns + 2), np.float32)  # the last row written, with the rim on both sides
-        strip = np.zeros((0, 0), np.float32)
-        for row in range(0, grid.rows, CORE):
-            height = min(CORE, grid.rows - row)
-            strip = np.zeros((height, grid.columns), np.float32)
-            if share is not None:
-                strip = share[row : row + height]
-            else:
-                for _, column, part in classifier.windows(height, grid.columns, _below(seen, row)):
-                    strip[:, column : column + part.shape[1]] = part
+        for strip in strips:
             strip = np.round(strip, 3)
-            file.write(strip, 1, window=Window(0, row, grid.columns, height))
+            file.write(strip, 1, window=Window(0, row, grid.columns, len(strip)))
             framed = np.concatenate([above, np.pad(strip, ((0, 0), (1, 1)))])
             pieces += contours(framed, threshold, row - 1, -1)
             above = framed[-1:]
-            done += height * grid.columns
-            run.progress(done)
-        pieces += contours(np.concatenate([above, np.zeros_like(above)]), threshold, grid.rows - 1, -1)
+            row += len(strip)
+            run.progress(row * grid.columns)
+    pieces += contours(np.concatenate([above, np.zeros_like(above)]), threshold, grid.rows - 1, -1)
     return joined(pieces)
 
 
-def _below(seen: HeightModel | Tile, first: int) -> Any:
-    return lambda row, column, rows, columns: seen.read(first + row, column, rows, columns)
-
-
-def _buildings(run: Run, seen: HeightModel | Tile, probability: Path, pieces: list[shapely.Polygon]) -> dict[str, Any]:
+def _buildings(run: Run, seen: Source, probability: Path, pieces: list[shapely.Polygon]) -> dict[str, Any]:
     """Geometry in the file's coordinates, with area (m2), height (m) and confidence of each."""
     grid = seen.grid
     cell_m = float(np.sqrt(grid.cell_m[0] * grid.cell_m[1]))
@@ -133,7 +149,8 @@ def _buildings(run: Run, seen: HeightModel | Tile, probability: Path, pieces: li
             geometry.append(_placed(outline, grid))
             area.append(round(outline.area * cell_m**2, 1))
             confidence.append(round(float(chances[inside].mean()), 3) if inside.any() else 0.0)
-            height.append(_height(seen.read(row, column, rows, columns), inside, chances))
+            read = None if isinstance(seen, Image) else seen.read(row, column, rows, columns)
+            height.append(float("nan") if read is None else _height(read, inside, chances))
     return {"geometry": geometry, "area_m2": area, "height_m": height, "confidence": confidence}
 
 
@@ -168,19 +185,14 @@ def _write(path: Path, table: dict[str, Any], grid: Grid) -> None:
     )  # fmt: skip
 
 
-def _preview(path: Path, seen: HeightModel | Tile, table: dict[str, Any]) -> None:
+def _preview(path: Path, seen: Source, table: dict[str, Any]) -> None:
     """The middle of the place as shaded relief, with the outlines on it."""
     grid = seen.grid
     rows, columns = min(grid.rows, PREVIEW_CELLS), min(grid.columns, PREVIEW_CELLS)
     row, column = (grid.rows - rows) // 2, (grid.columns - columns) // 2
-    heights = filled(seen.read(row, column, rows, columns))
-    if min(heights.shape) < 2:
-        return
-    larger = max(1, PREVIEW_CELLS // (2 * max(heights.shape)))  # a small place is shown in larger cells
-    heights = ndimage.zoom(heights, larger, order=1)
-    dy, dx = np.gradient(heights, CELL_M / larger)
-    light = np.clip(140 * (1 - 0.5 * (dx + dy) / np.sqrt(1 + dx**2 + dy**2)), 0, 255)
-    picture = np.repeat(light[None], 3, axis=0)
+    picture = _picture(seen, row, column, rows, columns)
+    larger = max(1, PREVIEW_CELLS // (2 * max(rows, columns)))  # a small place is shown in larger cells
+    picture = np.repeat(np.repeat(picture, larger, axis=1), larger, axis=2)
     back = ~grid.transform
     lines = []
     for shape in table["geometry"]:
@@ -189,24 +201,37 @@ def _preview(path: Path, seen: HeightModel | Tile, table: dict[str, Any]) -> Non
         )
         lines.append((shapely.affinity.scale(local, larger, larger, origin=(0, 0)).boundary, 1))
     if lines:
-        on = rasterio.features.rasterize(lines, out_shape=heights.shape, dtype="uint8") > 0
+        on = rasterio.features.rasterize(lines, out_shape=picture.shape[1:], dtype="uint8") > 0
         on = ndimage.binary_dilation(on)
         picture[:, on] = np.array([[220.0], [40.0], [30.0]])
     write_png(path, picture.astype(np.uint8))
 
 
-def _summary(table: dict[str, Any], seen: HeightModel | Tile, from_classes: bool) -> dict[str, Any]:
+def _picture(seen: Source, row: int, column: int, rows: int, columns: int) -> F32:
+    """(3, H, W), 0 to 255: an image as it is, heights as shaded relief."""
+    read = seen.read(row, column, rows, columns)
+    if isinstance(seen, Image):
+        return np.clip(np.nan_to_num(read[:3], nan=-1.0) * 110 + 128, 0, 255)
+    if min(read.shape) < 2:
+        return np.zeros((3, rows, columns), np.float32)
+    dy, dx = np.gradient(filled(read), CELL_M)
+    light = np.clip(140 * (1 - 0.5 * (dx + dy) / np.sqrt(1 + dx**2 + dy**2)), 0, 255)
+    return np.repeat(light[None], 3, axis=0)
+
+
+def _summary(table: dict[str, Any], seen: Source) -> dict[str, Any]:
     heights = np.array(table["height_m"], float)
     known = heights[np.isfinite(heights)]
     warnings = list(seen.warnings)
-    if not isinstance(seen, HeightModel) and not from_classes:
+    from_classes = isinstance(seen, Tile) and seen.is_classified
+    if isinstance(seen, Tile) and not from_classes:
         warnings.append("no buildings are classified in this tile: its heights were used; run gis-lidar on it first")
     return {
         "buildings": len(table["geometry"]),
         "built area m2": round(float(np.sum(table["area_m2"]))),
         "median height m": round(float(np.median(known)), 1) if len(known) else "unknown",
-        "read from": "classified points" if from_classes else "heights",
-        "cells of 0.5 m": seen.grid.rows * seen.grid.columns,
+        "read from": "classified points" if from_classes else "the image" if isinstance(seen, Image) else "heights",
+        "cells": seen.grid.rows * seen.grid.columns,
         "warnings": warnings,
     }
 

@@ -152,7 +152,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that has learned nothing: good enough for what needs none, and for seeing what is done with answers."""
     folder = tmp_path_factory.mktemp("artifact")
     torch.manual_seed(0)
-    save_weights(folder, model.HeightNet().state_dict(), {"threshold": 0.5})
+    tensors = {f"heights.{name}": tensor for name, tensor in model.HeightNet().state_dict().items()}
+    save_weights(folder, tensors, {"threshold": 0.5, "image_bands": 0})
     return folder
 
 

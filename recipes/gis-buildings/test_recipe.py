@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,9 @@ def test_the_ground_is_found_under_a_hall() -> None:
 
 def test_the_same_crops_come_after_a_resume_and_from_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "PLACE_M", 96.0)
-    whole = list(data.batches(3, 0, 18, 1, 1))
-    again = list(data.batches(3, 5, 18, 1, 2))
+    make = partial(data.make_views, 3)
+    whole = list(data.batches(0, 18, 1, 1, make))
+    again = list(data.batches(5, 18, 1, 2, make))
     assert len(whole) == 18 and len(again) == 13
     for a, b in zip(whole[5:], again, strict=True):
         assert np.array_equal(a.channels, b.channels) and np.array_equal(a.truth, b.truth)
@@ -95,7 +97,7 @@ def test_windows_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     for parameter in net.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
-    classifier = classify.Classifier(net.state_dict(), {"threshold": 0.5})
+    classifier = classify.Classifier(net.state_dict(), 0.5)
     heights, _ = sensor.observe(generator(2), place_.draw_place(generator(2), 320.0))
 
     def read(row: int, column: int, rows: int, columns: int) -> np.ndarray:
@@ -104,11 +106,9 @@ def test_windows_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(classify, "CORE", 320)
     cells = len(heights)
-    stitched = np.zeros((cells, cells), np.float32)
-    for row, column, part in classifier.windows(cells, cells, read):
-        stitched[row : row + part.shape[0], column : column + part.shape[1]] = part
+    stitched = np.concatenate(list(classifier.strips(cells, cells, read)))
     monkeypatch.setattr(classify, "CORE", cells)
-    [(_, _, whole)] = list(classifier.windows(cells, cells, read))
+    [whole] = classifier.strips(cells, cells, read)
     assert np.abs(stitched - whole).max() < 0.02
 
 
