@@ -98,9 +98,10 @@ def _strips(run: Run, seen: Source) -> tuple[float, Iterator[F32]]:
     if isinstance(seen, Image):
         bands = int(load_weights(run.artifact)[1]["image_bands"])
         if bands != seen.bands:
+            known = f"it has learned those of {bands}" if bands else "it was trained on heights alone"
             raise InputError(
                 f"this model has not learned images of {seen.bands} bands",
-                f"it has learned those of {bands}" if bands else "it was trained on heights: simulated pictures teach nothing",
+                known,
                 "hive install gis-buildings --data FOLDER, with images and their outlines",
             )  # fmt: skip
         classifier = _network(run.artifact, run.cpus, "images")
