@@ -10,6 +10,7 @@ Every fifth square is held out for the figures, or, of a few, the last.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ import rasterio.warp
 import shapely
 from hive_runner.errors import InputError
 
+from .data import CROP
 from .images import Image
 from .rasters import HeightModel
 
 RASTERS = (".tif", ".tiff", ".png", ".jpg")
 VECTORS = (".gpkg", ".geojson", ".json", ".shp")
 MASKS = ("_mask", "_gt", "-mask", "-gt")
-SQUARE = 512  # cells
-SMALLEST = 192  # a narrower rest is left out
+SQUARE = 512  # cells, about
 HELD_OUT_EVERY = 5
 
 
@@ -56,9 +57,9 @@ def cut_squares(source: Path, scratch: Path) -> tuple[Squares, Squares]:
         place = scratch / "squares" / str(number)
         place.mkdir(parents=True)
         if bands == 1:
-            heights += _cut_heights(path, truth, place)
+            heights += _cut(HeightModel(path, "auto", "auto"), truth, place)
         else:
-            images.setdefault(bands, []).extend(_cut_image(path, truth, place))
+            images.setdefault(bands, []).extend(_cut(Image(path), truth, place))
     if len(images) > 1:
         raise InputError(f"{source} mixes images", f"some have {' and some '.join(map(str, sorted(images)))} bands")
     bands, cut = next(iter(images.items()), (0, []))
@@ -112,41 +113,22 @@ def _burnt(truth: Path, shape: tuple[int, int], transform: Any, crs: Any) -> np.
     return burnt.astype(np.int8)
 
 
-def _cut_heights(path: Path, truth: Path, place: Path) -> list[Path]:
-    model = HeightModel(path, "auto", "auto")
-    grid = model.grid
+def _cut(raster: HeightModel | Image, truth: Path, place: Path) -> list[Path]:
+    grid = raster.grid
     mask = _burnt(truth, (grid.rows, grid.columns), grid.transform, grid.crs)
-    cut = [
-        _save(place, row, column, model.read(row, column, SQUARE, SQUARE), mask)
-        for row in _starts(grid.rows)
-        for column in _starts(grid.columns)
-    ]
-    model.close()
+    cut = []
+    for row, next_row in pairwise(_edges(grid.rows)):
+        for column, next_column in pairwise(_edges(grid.columns)):
+            rows, columns = max(next_row - row, CROP), max(next_column - column, CROP)
+            known = np.full((rows, columns), -1, np.int8)
+            known[: next_row - row, : next_column - column] = mask[row:next_row, column:next_column]
+            target = place / f"{row}-{column}.npz"
+            np.savez(target, seen=raster.read(row, column, rows, columns), truth=known)
+            cut.append(target)
+    raster.close()
     return cut
 
 
-def _cut_image(path: Path, truth: Path, place: Path) -> list[Path]:
-    image = Image(path)
-    grid = image.grid
-    mask = _burnt(truth, (grid.rows, grid.columns), grid.transform, grid.crs)
-    cut = [
-        _save(place, row, column, image.read(row, column, SQUARE, SQUARE), mask)
-        for row in _starts(grid.rows)
-        for column in _starts(grid.columns)
-    ]
-    image.close()
-    return cut
-
-
-def _starts(length: int) -> list[int]:
-    """Where squares begin: a rest that is too narrow belongs to none."""
-    return [start for start in range(0, length, SQUARE) if length - start >= SMALLEST or start == 0]
-
-
-def _save(place: Path, row: int, column: int, seen: np.ndarray, mask: np.ndarray) -> Path:
-    truth = np.full((SQUARE, SQUARE), -1, np.int8)
-    part = mask[row : row + SQUARE, column : column + SQUARE]
-    truth[: part.shape[0], : part.shape[1]] = part
-    target = place / f"{row}-{column}.npz"
-    np.savez(target, seen=seen, truth=truth)
-    return target
+def _edges(length: int) -> list[int]:
+    """Where squares begin, and the end: as many as are about SQUARE wide, all alike."""
+    return [int(edge) for edge in np.linspace(0, length, max(1, round(length / SQUARE)) + 1).round()]

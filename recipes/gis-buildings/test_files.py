@@ -25,6 +25,8 @@ from hive_runner.run import Run  # noqa: E402
 HERE = Path(__file__).parent
 rasters = load("gis-buildings", HERE, "rasters")
 points = load("gis-buildings", HERE, "points")
+labelled = load("gis-buildings", HERE, "labelled")
+images = load("gis-buildings", HERE, "images")
 model = load("gis-buildings", HERE, "model")
 predict = load("gis-buildings", HERE, "predict")
 
@@ -94,7 +96,6 @@ def test_feet_become_metres(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "an image": ({"heights": np.zeros((3, 50, 50), np.uint8)}, "3 bands"),
     "bytes": ({"heights": np.zeros((50, 50), np.uint8)}, "holds bytes"),
     "degrees": ({"heights": np.zeros((50, 50), np.float32), "cell": 1e-5, "crs": "EPSG:4326"}, "in degrees"),
     "coarse": ({"heights": np.zeros((50, 50), np.float32), "cell": 5.0}, "too coarse"),
@@ -242,3 +243,91 @@ def test_nothing_built_gives_an_empty_layer(artifact: Path, tmp_path: Path, monk
 def test_a_format_it_cannot_write_is_refused(artifact: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot write b\.shp"):
         run_on(artifact, tmp_path, write_tif(tmp_path / "flat.tif", flat_with_a_hall()), "b.shp")
+
+
+# The user's own places
+
+
+def picture(cells: int = 700) -> np.ndarray:
+    """Three bands of a lawn with a grey hall, 16 bit."""
+    rng = np.random.default_rng(3)
+    bands = np.stack([np.full((cells, cells), level) for level in (300, 600, 250)]).astype(np.float64)
+    bands[:, HALL[0], HALL[1]] = 900
+    return (bands + rng.normal(0, 10, bands.shape)).astype(np.uint16)
+
+
+def write_outlines(path: Path, crs: str = "EPSG:32631") -> None:
+    """The hall as `write_tif` places it, in another system if asked."""
+    shape = shapely.box(500_040, 5_400_000 - 50, 500_056, 5_400_000 - 30)
+    if crs != "EPSG:32631":
+        from rasterio.warp import transform_geom
+
+        shape = shapely.geometry.shape(transform_geom("EPSG:32631", crs, shapely.geometry.mapping(shape)))
+    pyogrio.raw.write(
+        str(path), geometry=shapely.to_wkb(np.array([shape], dtype=object)), field_data=[], fields=[],
+        geometry_type="Polygon", crs=crs, driver="GPKG",
+    )  # fmt: skip
+
+
+def test_labelled_places_become_squares_some_of_which_are_held_out(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    write_tif(given / "town.tif", picture(1000))
+    write_outlines(given / "town.gpkg", "EPSG:4326")
+    write_tif(given / "heights.tif", np.pad(flat_with_a_hall(), ((0, 0), (0, 600)), mode="edge"))
+    write_tif(given / "heights_mask.tif", np.pad((flat_with_a_hall() > 33).astype(np.uint8), ((0, 0), (0, 600))))
+    of_heights, of_images = labelled.cut_squares(given, tmp_path / "scratch")
+    assert of_images.bands == 3 and len(of_images.training) == 3 and len(of_images.held_out) == 1
+    assert len(of_heights.training) == 1 and len(of_heights.held_out) == 1
+    built = 0
+    for path in (*of_heights.training, *of_heights.held_out):
+        with np.load(path) as square:
+            assert square["seen"].shape == square["truth"].shape == (200, 400)
+            built += int((square["truth"] == 1).sum())
+    assert built == 40 * 32
+
+
+def test_outlines_in_another_system_land_on_their_buildings(tmp_path: Path) -> None:
+    path = write_tif(tmp_path / "town.tif", picture(200))
+    write_outlines(tmp_path / "town.gpkg", "EPSG:4326")
+    image = images.Image(path)
+    mask = labelled._burnt(tmp_path / "town.gpkg", (200, 200), image.grid.transform, image.grid.crs)
+    assert mask[HALL].mean() > 0.95 and mask.sum() < 1.1 * 40 * 32
+
+
+WRONG = {
+    "no outlines": (lambda folder: write_tif(folder / "a.tif", picture(200)), "no outlines beside it"),
+    "nothing": (lambda folder: (folder / "notes.txt").write_text("x"), "holds no raster"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_folder_that_cannot_be_learned_from_is_refused(tmp_path: Path, name: str) -> None:
+    make, why = WRONG[name]
+    make(tmp_path)
+    with pytest.raises(InputError, match=why):
+        labelled.cut_squares(tmp_path, tmp_path / "scratch")
+
+
+def test_outlines_of_elsewhere_are_refused(tmp_path: Path) -> None:
+    write_tif(tmp_path / "a.tif", picture(200), transform=Affine(0.5, 0, 900_000, 0, -0.5, 5_400_000))
+    write_outlines(tmp_path / "a.gpkg")
+    with pytest.raises(InputError, match="lies elsewhere"):
+        labelled.cut_squares(tmp_path, tmp_path / "scratch")
+
+
+def test_an_image_is_put_on_a_scale_of_its_own(tmp_path: Path) -> None:
+    dark = images.Image(write_tif(tmp_path / "dark.tif", picture(200)))
+    bright = images.Image(write_tif(tmp_path / "bright.tif", picture(200) * 3 + 500))
+    one, other = dark.read(0, 0, 200, 200), bright.read(0, 0, 200, 200)
+    assert np.allclose(one, other, atol=0.02)
+    seen = images.describe(one)
+    assert seen.shape == (3 + images.MORE_CHANNELS, 200, 200) and np.isfinite(seen).all()
+    assert seen[4][HALL].mean() < seen[4].mean(), "a roof is not green"
+    assert np.isnan(dark.read(-5, 0, 10, 10)[:, :5]).all()
+
+
+def test_a_model_of_heights_says_how_it_learns_images(artifact: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has not learned images of 3 bands") as refused:
+        run_on(artifact, tmp_path, write_tif(tmp_path / "town.tif", picture(200)), "b.gpkg")
+    assert "--data" in refused.value.hint
