@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from .classify import Classifier
 from .features import COARSE, opened
 from .place import CELL_M, F32, SHIFTED, TRAIN, Bool, Domain, draw_place
-from .polygons import MINIMUM_AREA_M2, mask_of
+from .polygons import MINIMUM_AREA_M2, mask_of, outlined, polis
 from .sensor import filled, observe
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def evaluate(run: Run, classifier: Classifier) -> None:
     places = run.params.held_out_places
     run.phase("evaluate", total=places)
     of_model, of_threshold, blocks, blocks_threshold = [], [], [], []
+    corners: list[float] = []
     for index in range(places):
         heights, truth = scored(index, HELD_OUT_SEED + (run.seed << 32), SHIFTED)
         probability = classifier.probability(heights)
@@ -93,6 +95,7 @@ def evaluate(run: Run, classifier: Classifier) -> None:
         of_threshold.append(counts(truth, simple))
         blocks.append(matched(truth, guess))
         blocks_threshold.append(matched(truth, simple))
+        corners += corners_off_m(truth, probability, classifier.threshold)
         run.progress(index + 1)
     dataset = f"{places} simulated height models of other generator parameters"
     each = [iou(total) for total in of_model if total[[0, 2]].sum() > 400]
@@ -104,6 +107,24 @@ def evaluate(run: Run, classifier: Classifier) -> None:
         "block_f1", f1(np.sum(blocks, axis=0)), dataset=dataset,
         baselines={"height threshold": f1(np.sum(blocks_threshold, axis=0))},
     )  # fmt: skip
+    if corners:
+        run.report("polis", float(np.mean(corners)), "lower", "m", dataset, spread=float(np.std(corners)))
+
+
+def corners_off_m(truth: NDArray[np.int8], probability: F32, threshold: float) -> list[float]:
+    """PoLiS of each outline with the block that it overlaps by half (IoU), metres; of blocks all of which is known."""
+    real = outlined((truth == 1).astype(np.float32), 0.5, simplify_m=CELL_M)
+    unknown = truth < 0
+    tree, off = shapely.STRtree(real), []
+    for outline in outlined(probability, threshold):
+        for number in tree.query(outline, predicate="intersects"):
+            block = real[number]
+            left, top, right, bottom = (int(edge) for edge in block.bounds)
+            if unknown[top : bottom + 1, left : right + 1].any() or block.interiors:
+                continue
+            if outline.intersection(block).area >= 0.5 * outline.union(block).area:
+                off.append(polis(outline, block) * CELL_M)
+    return off
 
 
 def evaluate_squares(run: Run, prefix: str, classifier: Classifier, squares: tuple[Path, ...]) -> None:

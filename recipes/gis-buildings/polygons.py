@@ -126,6 +126,24 @@ def main_direction(polygon: Polygon) -> float:
     return float(np.angle(total) / 4 % (np.pi / 2))
 
 
+def outlined(
+    probability: F32, threshold: float, minimum_area_m2: float = MINIMUM_AREA_M2, simplify_m: float = SIMPLIFY_M
+) -> list[Polygon]:
+    """The regularised outlines of a whole map on cells of 0.5 m."""
+    pieces = joined(contours(np.pad(probability, 1), threshold, -1, -1))
+    found = (tidy(piece, CELL_M, minimum_area_m2, simplify_m) for piece in pieces)
+    return [outline for outline in found if outline is not None]
+
+
+def polis(one: Polygon, other: Polygon) -> float:
+    """How far the corners of two polygons lie from each other's outline on average (Avbelj et al. 2015)."""
+    distances = []
+    for corners, outline in ((one, other), (other, one)):
+        points = shapely.points(shapely.get_coordinates(corners.exterior)[:-1])
+        distances.append(float(np.mean(shapely.distance(points, outline.exterior))))
+    return sum(distances) / 2
+
+
 def wall_middles(corners: F64, traced: list[F64]) -> F64:
     """(N, 2) the mean of the contour along each edge of a simplified ring: a corner alone may be half a metre off.
 

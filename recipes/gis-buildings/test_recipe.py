@@ -130,10 +130,8 @@ def probability_of(shape: shapely.Polygon, cells: int = 160, noise: float = 0.15
     return np.clip(soft + noise * edge * generator(0).standard_normal(soft.shape), 0, 1).astype(np.float32)
 
 
-def outlines(probability: np.ndarray, simplify_m: float = 0.6) -> list[shapely.Polygon]:
-    pieces = polygons.joined(polygons.contours(np.pad(probability, 1), 0.5, -1, -1))
-    found = (polygons.tidy(piece, 0.5, 10.0, simplify_m) for piece in pieces)
-    return [shapely.affinity.scale(each, 0.5, 0.5, origin=(0, 0)) for each in found if each is not None]
+def outlines(probability: np.ndarray) -> list[shapely.Polygon]:
+    return [shapely.affinity.scale(each, 0.5, 0.5, origin=(0, 0)) for each in polygons.outlined(probability, 0.5)]
 
 
 @pytest.mark.parametrize("turn", [0, 17, 45, 73])
@@ -181,3 +179,17 @@ def test_scores_count_what_they_say() -> None:
     assert counts.tolist() == [400, 200, 400] and evaluate.iou(counts) == pytest.approx(0.4)
     assert evaluate.matched(truth, guess).tolist() == [1, 0, 1]
     assert evaluate.f1(np.array([1, 0, 1])) == pytest.approx(2 / 3)
+
+
+def test_polis_is_the_mean_distance_of_corners() -> None:
+    square = shapely.box(0, 0, 10, 10)
+    assert polygons.polis(square, square) == 0
+    assert polygons.polis(square, shapely.box(1, 0, 11, 10)) == pytest.approx(0.5)
+    truth = np.zeros((128, 128), np.int8)
+    truth[40:60, 40:60] = 1
+    probability = np.zeros((128, 128), np.float32)
+    probability[40:60, 42:62] = 1
+    [off] = evaluate.corners_off_m(truth, probability, 0.5)
+    assert off == pytest.approx(0.5, abs=0.1), (
+        "two cells to the side: half the corners are 1 m off, the others on the outline"
+    )
