@@ -12,8 +12,9 @@ from scipy import ndimage
 
 from .classify import Classifier
 from .features import COARSE, opened
+from .picture import FOUND, TRUE, draw, relief, write_png
 from .place import CELL_M, F32, SHIFTED, TRAIN, Bool, Domain, draw_place
-from .polygons import MINIMUM_AREA_M2, mask_of, outlined, polis
+from .polygons import MINIMUM_AREA_M2, contours, mask_of, outlined, polis
 from .sensor import filled, observe
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 HELD_OUT_SEED = 0xB1D6  # apart from every training seed by the size of its second word
 VALIDATION_SEED = 0xB1D7
 PLACE_M = 256.0
+SHOWN = 6  # places in the figure of the artifact
 RIM = 32  # cells at the rim that are not scored: their buildings are cut
 LEAST_HEIGHT_M = 2.5  # of the threshold baseline
 THRESHOLDS = np.arange(0.2, 0.81, 0.05)
@@ -87,6 +89,7 @@ def evaluate(run: Run, classifier: Classifier) -> None:
     run.phase("evaluate", total=places)
     of_model, of_threshold, blocks, blocks_threshold = [], [], [], []
     corners: list[float] = []
+    shown: list[F32] = []
     for index in range(places):
         heights, truth = scored(index, HELD_OUT_SEED + (run.seed << 32), SHIFTED)
         probability = classifier.probability(heights)
@@ -96,6 +99,8 @@ def evaluate(run: Run, classifier: Classifier) -> None:
         blocks.append(matched(truth, guess))
         blocks_threshold.append(matched(truth, simple))
         corners += corners_off_m(truth, probability, classifier.threshold)
+        if index < SHOWN:
+            shown.append(_shown(heights, truth, outlined(probability, classifier.threshold)))
         run.progress(index + 1)
     dataset = f"{places} simulated height models of other generator parameters"
     each = [iou(total) for total in of_model if total[[0, 2]].sum() > 400]
@@ -107,8 +112,21 @@ def evaluate(run: Run, classifier: Classifier) -> None:
         "block_f1", f1(np.sum(blocks, axis=0)), dataset=dataset,
         baselines={"height threshold": f1(np.sum(blocks_threshold, axis=0))},
     )  # fmt: skip
+    (run.out / "figures").mkdir()
+    halves = (
+        [np.concatenate(shown[:3], axis=2), np.concatenate(shown[3:], axis=2)] if len(shown) == SHOWN else shown[:1]
+    )
+    write_png(run.out / "figures" / "held-out-places.png", np.concatenate(halves, axis=1))
     if corners:
         run.report("polis", float(np.mean(corners)), "lower", "m", dataset, spread=float(np.std(corners)))
+
+
+def _shown(heights: F32, truth: NDArray[np.int8], found: list[shapely.Polygon]) -> F32:
+    """Relief with the true outlines in blue and those found in red."""
+    picture = relief(heights)
+    draw(picture, contours(np.pad((truth == 1).astype(np.float32), 1), 0.5, -1, -1), TRUE)
+    draw(picture, found, FOUND)
+    return picture
 
 
 def corners_off_m(truth: NDArray[np.int8], probability: F32, threshold: float) -> list[float]:

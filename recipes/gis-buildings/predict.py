@@ -22,11 +22,12 @@ from scipy import ndimage
 
 from .classify import CORE, Classifier
 from .images import Image
+from .picture import FOUND, draw, enlarged, relief, write_png
 from .place import CELL_M, F32, SHIFTED, draw_place
 from .points import Tile
 from .polygons import contours, joined, tidy
-from .rasters import Grid, HeightModel, probability_file, write_png
-from .sensor import filled, observe
+from .rasters import Grid, HeightModel, probability_file
+from .sensor import observe
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -187,37 +188,20 @@ def _write(path: Path, table: dict[str, Any], grid: Grid) -> None:
 
 
 def _preview(path: Path, seen: Source, table: dict[str, Any]) -> None:
-    """The middle of the place as shaded relief, with the outlines on it."""
+    """The middle of the place with the outlines on it; of a small place the cells are larger."""
     grid = seen.grid
     rows, columns = min(grid.rows, PREVIEW_CELLS), min(grid.columns, PREVIEW_CELLS)
     row, column = (grid.rows - rows) // 2, (grid.columns - columns) // 2
-    picture = _picture(seen, row, column, rows, columns)
-    larger = max(1, PREVIEW_CELLS // (2 * max(rows, columns)))  # a small place is shown in larger cells
-    picture = np.repeat(np.repeat(picture, larger, axis=1), larger, axis=2)
-    back = ~grid.transform
-    lines = []
-    for shape in table["geometry"]:
-        local = shapely.affinity.affine_transform(
-            shape, [back.a, back.b, back.d, back.e, back.c - column, back.f - row]
-        )
-        lines.append((shapely.affinity.scale(local, larger, larger, origin=(0, 0)).boundary, 1))
-    if lines:
-        on = rasterio.features.rasterize(lines, out_shape=picture.shape[1:], dtype="uint8") > 0
-        on = ndimage.binary_dilation(on)
-        picture[:, on] = np.array([[220.0], [40.0], [30.0]])
-    write_png(path, picture.astype(np.uint8))
-
-
-def _picture(seen: Source, row: int, column: int, rows: int, columns: int) -> F32:
-    """(3, H, W), 0 to 255: an image as it is, heights as shaded relief."""
     read = seen.read(row, column, rows, columns)
-    if isinstance(seen, Image):
-        return np.clip(np.nan_to_num(read[:3], nan=-1.0) * 110 + 128, 0, 255)
-    if min(read.shape) < 2:
-        return np.zeros((3, rows, columns), np.float32)
-    dy, dx = np.gradient(filled(read), CELL_M)
-    light = np.clip(140 * (1 - 0.5 * (dx + dy) / np.sqrt(1 + dx**2 + dy**2)), 0, 255)
-    return np.repeat(light[None], 3, axis=0)
+    shown = np.clip(np.nan_to_num(read[:3], nan=-1.0) * 110 + 128, 0, 255) if isinstance(seen, Image) else relief(read)
+    times = max(1, PREVIEW_CELLS // (2 * max(rows, columns)))
+    shown = enlarged(shown, times)
+    back = ~grid.transform
+    place = [back.a, back.b, back.d, back.e, back.c - column, back.f - row]
+    draw(
+        shown, (shapely.affinity.affine_transform(each, np.multiply(place, times)) for each in table["geometry"]), FOUND
+    )
+    write_png(path, shown)
 
 
 def _summary(table: dict[str, Any], seen: Source) -> dict[str, Any]:

@@ -142,11 +142,3 @@ def probability_file(path: Path, grid: Grid) -> Iterator[Any]:
     ) as file:  # fmt: skip
         file.set_band_description(1, "probability of a building")
         yield file
-
-
-def write_png(path: Path, picture: Any) -> None:
-    """picture: (3, H, W) bytes."""
-    with rasterio.open(
-        path, "w", driver="PNG", height=picture.shape[1], width=picture.shape[2], count=3, dtype="uint8"
-    ) as file:  # fmt: skip
-        file.write(picture)
