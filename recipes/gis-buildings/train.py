@@ -1,0 +1,131 @@
+"""Training: one pass over an endless stream of simulated height models, then the figures on held-out ones.
+
+With --data, the user's height models are mixed in, and a second network is trained on the user's images: simulation
+alone does not carry over to pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from . import features, images
+from .classify import Classifier
+from .data import Crops, batches, make_image_views, make_views
+from .evaluate import choose_threshold, evaluate, evaluate_squares
+from .labelled import Squares, cut_squares
+from .model import HeightNet, autocast, has_bfloat16
+
+if TYPE_CHECKING:
+    from hive_runner.run import Run
+
+WARMUP_STEPS = 50
+EMA_DECAY = 0.998
+
+
+def train(run: Run) -> None:
+    params = run.params
+    of_heights, of_images = Squares(), Squares()
+    if "user" in run.data:
+        run.phase("read labelled places")
+        of_heights, of_images = cut_squares(run.data["user"], run.scratch)
+        for name, squares in (("height models", of_heights), ("images", of_images)):
+            run.log(f"{name}: {len(squares.training)} squares to train on, {len(squares.held_out)} held out")
+    state = run.resume() or {"stage": "heights", "step": 0}
+    workers = max(run.cpus - run.threads, 1)
+
+    make = partial(make_views, run.seed, squares=of_heights.training, share=params.user_share)
+    heights = state.get("heights")
+    if heights is None:
+        stream = batches(state["step"], params.steps, params.places, workers, make)
+        heights = fit(run, "heights", features.CHANNELS, stream, params.steps, state, {})
+    tensors = {f"heights.{name}": tensor for name, tensor in heights.items()}
+
+    image_net: dict[str, Tensor] = {}
+    if of_images.training:
+        if state["stage"] != "images":
+            state = {"stage": "images", "step": 0}
+        make = partial(make_image_views, run.seed, squares=of_images.training)
+        stream = batches(state["step"], params.image_steps, params.places, workers, make)
+        channels = of_images.bands + images.MORE_CHANNELS
+        image_net = fit(run, "images", channels, stream, params.image_steps, state, {"heights": heights})
+        tensors |= {f"images.{name}": tensor for name, tensor in image_net.items()}
+
+    run.phase("choose the threshold", total=params.validation_places)
+    threshold = choose_threshold(run, Classifier(heights, 0.5, run.threads))
+    run.log(f"a building is where the probability is above {threshold}")
+    run.save_weights(tensors, {"threshold": threshold, "image_bands": of_images.bands, "steps": params.steps})
+    evaluate(run, Classifier(heights, threshold, run.threads))
+    if of_heights.held_out:
+        evaluate_squares(run, "user_", Classifier(heights, threshold, run.threads), of_heights.held_out)
+    if of_images.held_out:
+        evaluate_squares(run, "image_", Classifier(image_net, 0.5, run.threads, of_images.bands), of_images.held_out)
+
+
+def fit(
+    run: Run, stage: str, channels: int, stream: Iterator[Crops], steps: int, state: dict[str, Any],
+    earlier: dict[str, Any],
+) -> dict[str, Tensor]:  # fmt: skip
+    """Train a network from where `state` says; the moving average of its weights. earlier: of a stage before, kept."""
+    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
+    torch.manual_seed(run.seed)
+    model = HeightNet(channels).to(run.device, memory_format=torch.channels_last)
+    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
+        lr=run.params.learning_rate, betas=(0.9, 0.98),
+    )  # fmt: skip
+    run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
+    if state["step"]:
+        model.load_state_dict(state["model"])
+        average = state["average"]
+        optimiser.load_state_dict(state["optimiser"])
+
+    run.phase(f"train on {stage}", total=steps)
+    before = 0 if stage == "heights" else run.params.steps
+    for step, batch in enumerate(stream, start=state["step"]):
+        for group in optimiser.param_groups:
+            group["lr"] = run.params.learning_rate * schedule(step, steps)
+        batch_loss = loss(model, batch, precision, run.device)
+        optimiser.zero_grad(set_to_none=True)
+        batch_loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        decay = min(EMA_DECAY, (step + 1) / (step + 10))
+        for name, tensor in model.state_dict().items():
+            average[name].lerp_(tensor, 1 - decay)
+        done = step + 1
+        run.progress(done, loss=batch_loss.item())
+        run.checkpoint(
+            before + done,
+            lambda done=done: {
+                **earlier, "stage": stage, "step": done, "model": model.state_dict(), "average": average,
+                "optimiser": optimiser.state_dict(),
+            },
+        )  # fmt: skip
+    return average
+
+
+def schedule(step: int, steps: int) -> float:
+    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
+    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
+
+
+def loss(model: HeightNet, batch: Crops, precision: str, device: str) -> Tensor:
+    """Cross-entropy of the known cells, and the soft Dice overlap that the batch lacks (Milletari et al. 2016)."""
+    channels, truth = torch.from_numpy(batch.channels).to(device).float(), torch.from_numpy(batch.truth).to(device)
+    with autocast(precision, device):
+        logits = model(channels)
+    known = truth >= 0
+    target = truth.clamp(min=0).float()
+    entropy = functional.binary_cross_entropy_with_logits(logits[known], target[known])
+    share = torch.sigmoid(logits) * known
+    dice = 1 - (2 * (share * target).sum() + 1) / (share.sum() + target[known].sum() + 1)
+    return entropy + 0.5 * dice
