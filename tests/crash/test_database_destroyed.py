@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import isolate
 from crashing import SURROUNDINGS, Figure, check_whole, queued
-from hive_cli import HiveCli, until
+from hive_cli import HiveCli, processes_naming, until
 
 from hive import installed
 
@@ -32,7 +32,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cli = HiveCli(folder / "hive", folder, {"HIVE_SOURCES": f"{SURROUNDINGS['HIVE_SOURCES']}:{folder / 'recipes'}"})
         cli.ok("install", "counter", "--seed", "1")
         cli.ok("install", "counter", "--seed", "2", *(f"counter{number}" for number in range(COUNTERS)))
-        until(lambda: not cli.supervisors(), "the supervisor has left", 20)
+        # without its lock it still closes the database
+        until(lambda: not processes_naming(cli.home), "the supervisor has left", 20)
     return folder
 
 
