@@ -47,9 +47,34 @@ def gaussian(rng: np.random.Generator, amplitude: NDArray[np.float64], component
 
 
 def swell(rng: np.random.Generator, length: int) -> NDArray[np.float64]:
-    """(length,) slow rise and fall of a noise level around 1, as by wind or traffic."""
-    knots = rng.normal(0, rng.choice([0.05, 0.2, 0.5]), int(rng.integers(4, 14)))
+    """(length,) rise and fall of a noise level around 1, as by wind or traffic, within a third of a second or ten."""
+    knots = rng.normal(0, rng.choice([0.05, 0.2, 0.5, 0.8]), int(np.exp(rng.uniform(np.log(4), np.log(120)))))
     return np.exp(np.interp(np.linspace(0, len(knots) - 1, length), np.arange(len(knots)), knots))
+
+
+def narrow(rng: np.random.Generator, low_hz: float = 0.9, high_hz: float = 25.0) -> Waves:
+    """(3, 4096) noise about one frequency, as a soft layer or a building rings: on some components more, rms 1."""
+    centre, width = rng.uniform(np.log(low_hz), np.log(high_hz)), np.exp(rng.uniform(np.log(0.03), np.log(0.5)))
+    spectrum = gaussian(rng, np.exp(-0.5 * ((_LOG_F - centre) / width) ** 2))
+    if rng.random() < 0.5:  # the same on all, out of step
+        spectrum = spectrum[:1] * np.exp(1j * rng.uniform(0, 2 * np.pi, (3, 1)))
+    waves = fft.irfft(spectrum)
+    waves /= np.sqrt((waves**2).mean(1, keepdims=True)) + 1e-30
+    return (waves * np.exp(rng.normal(0, 0.8, (3, 1)))).astype(np.float32)
+
+
+def packets(rng: np.random.Generator, length: int) -> Waves:
+    """Bursts of a narrow band that come and go, sharp or slow, stronger on the one or the other component."""
+    waves = narrow(rng)[:, :length]
+    t = np.arange(0, length + 8, 8) / RATE_HZ
+    rise_s, decay_s = np.exp(rng.uniform(np.log(0.03), np.log(1.0))), np.exp(rng.uniform(np.log(0.15), np.log(2.5)))
+    count = int(rng.integers(2, 25))
+    tau = t - rng.uniform(-1, length / RATE_HZ, (count, 1))
+    decays_s = decay_s * np.exp(rng.normal(0, 0.3, (count, 1)))
+    bursts = np.exp(np.where(tau < 0, tau / rise_s, -tau / decays_s))  # (count, length / 8)
+    envelope = np.exp(rng.normal(0, 0.7, count) + rng.normal(0, 0.3, (3, count))) @ bursts
+    smooth = np.stack([np.interp(np.arange(length) / RATE_HZ, t, each) for each in envelope])
+    return (waves * smooth).astype(np.float32)
 
 
 def polarised(rng: np.random.Generator, trace: NDArray[np.float64]) -> Waves:
@@ -160,5 +185,5 @@ def thunder(rng: np.random.Generator, length: int) -> Waves:
 
 
 NUISANCES: tuple[Callable[[np.random.Generator, int], Waves], ...] = (
-    footsteps, vehicle, vehicle, blow, spikes, step, machine, telemetry, distant, thunder,
+    footsteps, vehicle, vehicle, blow, spikes, step, machine, telemetry, distant, thunder, packets, packets, packets,
 )  # fmt: skip
