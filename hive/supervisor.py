@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hive_runner.contract import JobSpec
+from hive_runner.contract import JobSpec, RunResult
 from hive_runner.frozen import replace
 
 from hive import installed, orders, queue
@@ -29,7 +29,7 @@ from hive.model import Failure, Job, QueueControl
 from hive.paths import Home
 from hive.runners import identity
 from hive.runners.attempt import wake
-from hive.runners.base import Runner, refuse_untrusted
+from hive.runners.base import Ending, Runner, refuse_untrusted
 from hive.states import JobState
 
 if TYPE_CHECKING:
@@ -100,19 +100,24 @@ class Supervisor:
 
         An end takes a while to publish, and its cores are free: others start before it where they may.
         """
-        ended = self.reap()
-        if ended and not self.draining and all(map(self._sets_nothing_free, ended)):
+        ended = [(live, *self._judged(live)) for live in self.reap()]
+        if ended and not self.draining and all(self._sets_nothing_free(live, failure) for live, _, _, failure in ended):
             self.start_what_fits()
-        for live in ended:
-            self.finish(live)
+        for live, ending, result, failure in ended:
+            self.finish(live, ending, result, failure)
         if not self.draining:
             self.start_what_fits()
 
-    def _sets_nothing_free(self, live: Running) -> bool:
-        """Whether the queue is the same after its end: no job waits for it, and it does not come again itself."""
+    @staticmethod
+    def _judged(live: Running) -> tuple[Ending | None, RunResult | None, Failure | None]:
+        """How an attempt ended, and what that makes of it."""
         from hive import publish
 
-        _, failure = publish.verdict(live.folder, live.runner.ending(live.folder, live.handle))
+        ending = live.runner.ending(live.folder, live.handle)
+        return ending, *publish.verdict(live.folder, ending)
+
+    def _sets_nothing_free(self, live: Running, failure: Failure | None) -> bool:
+        """Whether the queue is the same after its end: no job waits for it, and it does not come again itself."""
         return failure is None and not queue.is_needed(self.db, live.job.id)
 
     def drain(self, number: int = 0, frame: FrameType | None = None) -> None:
@@ -269,13 +274,11 @@ class Supervisor:
         current = queue.get(self.db, job.id)
         return current.state is not JobState.RUNNING or current.attempt != job.attempt
 
-    def finish(self, live: Running) -> None:
-        """Decide what an ended attempt was, and record it."""
+    def finish(self, live: Running, ending: Ending | None, result: RunResult | None, failure: Failure | None) -> None:
+        """Record what an ended attempt was."""
         from hive import publish
 
         job = live.job
-        ending = live.runner.ending(live.folder, live.handle)
-        result, failure = publish.verdict(live.folder, ending)
         usage = {"peak_memory_bytes": ending.peak_memory_bytes, "cpu_s": ending.cpu_s} if ending else {}
         if failure is None and result is not None:
             try:
