@@ -33,7 +33,7 @@ REQUIREMENT = re.compile(rf"[A-Za-z0-9][\w.-]*(\[[\w., -]+\])?\s*({VERSIONS.patt
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~-]*")
 URL = re.compile(r"https?://\S+")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-BESIDE = re.compile(r"[-.][A-Za-z0-9_.*-]*\.[A-Za-z0-9]+")
+BESIDE = re.compile(r"(-[A-Za-z0-9_.*-]*)?\.[A-Za-z0-9]+")
 DEPENDENCY = re.compile(rf"{NAME.pattern}(\s*@\s*\d\S*|\s*{VERSIONS.pattern})?")
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--from-scratch", is_flag=True, help="Begin at the first step, whatever an earlier try has saved.")
 @click.option("--pre", "prereleases", is_flag=True, help="Allow pre-releases.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe even where nothing isolates it.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: neither libraries nor data.")
 @click.option("--no-wait", is_flag=True, help="Queue the build and return.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what was installed, or the jobs with --no-wait.")
@@ -48,6 +49,7 @@ def install(
     from_scratch: bool,
     prereleases: bool,
     allow_unsandboxed: bool,
+    offline: bool,
     no_wait: bool,
     dry_run: bool,
     quiet: bool,
@@ -72,7 +74,7 @@ def install(
         from hive.data import pin
 
         pinned = pin(data)
-    hive = Hive.open()
+    hive = Hive.open(offline=True) if offline else Hive.open()
     choices = Choices(profile, key_values(params, "--param"), seed, pinned, rebuild)
     request = InstallRequest(
         names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch, prereleases,

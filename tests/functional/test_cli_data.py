@@ -107,7 +107,7 @@ def test_without_it_the_other_profile_is_built_and_what_needs_it_follows(hive: H
 
 
 def test_a_profile_that_was_asked_for_is_not_exchanged(hive: HiveCli) -> None:
-    refused = hive("install", "--profile", "standard", "adds", HIVE_OFFLINE="1")
+    refused = hive("install", "--offline", "--profile", "standard", "adds")
     assert refused.code == 1
     assert "hive is offline" in refused.err and "--profile without does without" in refused.err
     assert hive.ok("list", "-q").out == ""
