@@ -1,0 +1,141 @@
+"""Pictures of a mesh: a z-buffer in perspective, shaded by one light, smoothed by several samples a pixel.
+
+Camera frame: x to the right, y up, z along the optical axis, away from the camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from .mesh import F32, Mesh
+
+NEAREST = 1e-3  # faces that reach behind it are not drawn
+LIGHT = (-0.4, 0.5, -0.75)  # towards the light, in the camera's frame: from over the left shoulder
+AMBIENT = 0.45  # share of a face's colour seen where the light does not reach
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole that looks at the origin. Azimuth 0 stands in front (at -y); a positive one has walked towards +x."""
+
+    azimuth_deg: float
+    elevation_deg: float
+    fov_deg: float  # the full angle of the square picture
+    distance: float
+    centre: tuple[float, float] = (0.0, 0.0)  # tangents of the picture's middle: a crop has its middle off the axis
+
+    @property
+    def axes(self) -> F32:
+        """(3, 3): right, up, forward, as rows."""
+        a, e = np.radians([self.azimuth_deg, self.elevation_deg])
+        right = [np.cos(a), np.sin(a), 0.0]
+        forward = [-np.cos(e) * np.sin(a), np.cos(e) * np.cos(a), -np.sin(e)]
+        return np.array([right, np.cross(right, forward), forward], np.float32)
+
+    @property
+    def tangent(self) -> float:
+        """Of half the field of view."""
+        return float(np.tan(np.radians(self.fov_deg) / 2))
+
+    def seen(self, points: F32) -> F32:
+        """Object frame -> camera frame, (n, 3)."""
+        moved: F32 = points @ self.axes.T
+        return (moved + np.array([0, 0, self.distance], np.float32)).astype(np.float32)
+
+    def placed(self, points: F32) -> F32:
+        """Camera frame -> object frame, (n, 3)."""
+        return ((points - np.array([0, 0, self.distance], np.float32)) @ self.axes).astype(np.float32)
+
+    def pixels(self, points: F32, size_px: int) -> F32:
+        """Object frame -> (n, 3): column, row (pixel centres are whole numbers) and depth along the optical axis."""
+        x, y, z = self.seen(points).T
+        across = (x / z - self.centre[0]) / self.tangent
+        up = (y / z - self.centre[1]) / self.tangent
+        return np.stack([(across + 1) * size_px / 2 - 0.5, (1 - up) * size_px / 2 - 0.5, z], 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Picture:
+    rgba: NDArray[np.uint8]  # (h, w, 4) sRGB, not premultiplied
+    depth: F32  # (h, w) along the optical axis, of the nearest sample; inf where there is nothing
+    normal: F32  # (h, w, 3) in the object's frame, turned towards the camera; 0 where there is nothing
+
+
+def render(
+    mesh: Mesh,
+    camera: Camera,
+    size_px: int,
+    samples: int = 2,
+    light: ArrayLike = LIGHT,
+    ambient: float = AMBIENT,
+) -> Picture:
+    """Draw the mesh. samples: along each side of a pixel. light: towards it, in the camera's frame (x, y, z)."""
+    fine = size_px * samples
+    corners = camera.pixels(mesh.vertices, fine)
+    depth, face = _draw(corners, mesh.faces.astype(np.int32), fine)
+    normals, colours = _shade(mesh, camera, np.asarray(light, np.float32), ambient)
+    hit = face >= 0
+    index = np.where(hit, face, 0)
+    alpha = _pooled(hit[..., None].astype(np.float32), samples)
+    weight = np.maximum(alpha, 1e-6)
+    colour = _pooled(colours[index] * hit[..., None], samples) / weight
+    normal = _pooled(normals[index] * hit[..., None], samples)
+    normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
+    rgba = np.concatenate([np.clip(colour, 0, 255), alpha * 255], 2)
+    nearest = depth.reshape(size_px, samples, size_px, samples).min((1, 3))
+    return Picture((rgba + 0.5).astype(np.uint8), nearest, normal.astype(np.float32))
+
+
+def _shade(mesh: Mesh, camera: Camera, light: F32, ambient: float) -> tuple[F32, F32]:
+    """Of the faces, (m, 3): normals turned towards the camera, and colours as lit. Both sides of a face are lit."""
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    eye = camera.placed(np.zeros((1, 3), np.float32))
+    normals = np.where(((eye - a) * normals).sum(1, keepdims=True) < 0, -normals, normals).astype(np.float32)
+    towards = light / np.linalg.norm(light) @ camera.axes
+    lit = ambient + (1 - ambient) * np.clip(normals @ towards, 0, 1)
+    return normals, (mesh.colours * lit[:, None]).astype(np.float32)
+
+
+def _pooled(image: F32, samples: int) -> F32:
+    h, w, channels = image.shape
+    blocks = image.reshape(h // samples, samples, w // samples, samples, channels)
+    return np.asarray(blocks.mean((1, 3)), np.float32)
+
+
+@njit("Tuple((float32[:,:], int32[:,:]))(float32[:,:], int32[:,:], int64)", nogil=True)
+def _draw(corners, faces, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Depth and index of the nearest face at every sample. corners: (n, 3) column, row, depth."""
+    depth = np.full((size, size), np.inf, np.float32)
+    face = np.full((size, size), -1, np.int32)
+    for f in range(len(faces)):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        za, zb, zc = corners[i, 2], corners[j, 2], corners[k, 2]
+        if min(za, zb, zc) < NEAREST:
+            continue
+        xa, ya, xb, yb, xc, yc = (
+            corners[i, 0], corners[i, 1], corners[j, 0], corners[j, 1], corners[k, 0], corners[k, 1],
+        )  # fmt: skip
+        area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
+        if area == 0.0:
+            continue
+        left, right = max(np.ceil(min(xa, xb, xc)), 0.0), min(np.floor(max(xa, xb, xc)), size - 1.0)
+        top, bottom = max(np.ceil(min(ya, yb, yc)), 0.0), min(np.floor(max(ya, yb, yc)), size - 1.0)
+        # one over the depth is linear on the screen; its two slopes, and that of the weights
+        for row in range(int(top), int(bottom) + 1):
+            for column in range(int(left), int(right) + 1):
+                wa = ((xb - column) * (yc - row) - (xc - column) * (yb - row)) / area
+                wb = ((xc - column) * (ya - row) - (xa - column) * (yc - row)) / area
+                wc = 1.0 - wa - wb
+                if wa < 0.0 or wb < 0.0 or wc < 0.0:
+                    continue
+                z = np.float32(1.0 / (wa / za + wb / zb + wc / zc))
+                if z < depth[row, column]:
+                    depth[row, column] = z
+                    face[row, column] = f
+    return depth, face
