@@ -20,13 +20,13 @@ AMBIENT = 0.45  # share of a face's colour seen where the light does not reach
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole that looks at the origin. Azimuth 0 stands in front (at -y); a positive one has walked towards +x."""
+    """A pinhole that looks at `target`. Azimuth 0 stands in front (at -y); a positive one has walked towards +x."""
 
     azimuth_deg: float
     elevation_deg: float
     fov_deg: float  # the full angle of the square picture
-    distance: float
-    centre: tuple[float, float] = (0.0, 0.0)  # tangents of the picture's middle: a crop has its middle off the axis
+    distance: float  # from the target
+    target: tuple[float, float, float] = (0.0, 0.0, 0.0)  # in the object's frame: what is in the picture's middle
 
     @property
     def axes(self) -> F32:
@@ -43,18 +43,18 @@ class Camera:
 
     def seen(self, points: F32) -> F32:
         """Object frame -> camera frame, (n, 3)."""
-        moved: F32 = points @ self.axes.T
+        moved = (points - np.float32(self.target)) @ self.axes.T
         return (moved + np.array([0, 0, self.distance], np.float32)).astype(np.float32)
 
     def placed(self, points: F32) -> F32:
         """Camera frame -> object frame, (n, 3)."""
-        return ((points - np.array([0, 0, self.distance], np.float32)) @ self.axes).astype(np.float32)
+        moved = (points - np.array([0, 0, self.distance], np.float32)) @ self.axes
+        return (moved + np.float32(self.target)).astype(np.float32)
 
     def pixels(self, points: F32, size_px: int) -> F32:
         """Object frame -> (n, 3): column, row (pixel centres are whole numbers) and depth along the optical axis."""
         x, y, z = self.seen(points).T
-        across = (x / z - self.centre[0]) / self.tangent
-        up = (y / z - self.centre[1]) / self.tangent
+        across, up = x / z / self.tangent, y / z / self.tangent
         return np.stack([(across + 1) * size_px / 2 - 0.5, (1 - up) * size_px / 2 - 0.5, z], 1).astype(np.float32)
 
 
