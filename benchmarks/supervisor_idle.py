@@ -19,7 +19,8 @@ from side_by_side import judge, new_home, prepare
 from hive.launch import supervisor_pid
 from hive.model import Job
 from hive.plan import Choices
-from hive.service import Hive, InstallRequest
+from hive.planning import InstallRequest
+from hive.service import Hive
 
 WAITING = 20  # builds in the queue besides
 SETTLE_S = 3.0

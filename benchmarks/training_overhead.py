@@ -22,7 +22,8 @@ from side_by_side import PYTHON, RECIPES, command, judge, new_home, prepare, rat
 
 from hive.model import Job
 from hive.plan import Choices
-from hive.service import Hive, InstallRequest
+from hive.planning import InstallRequest
+from hive.service import Hive
 
 Took = tuple[float, float]  # the loop by the clock, and the CPU of its whole process: seconds
 BATCH = 64  # samples a step, as tiny draws them

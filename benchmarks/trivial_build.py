@@ -36,7 +36,8 @@ from hive import queue
 from hive.launch import take_supervisor_lock
 from hive.model import Job
 from hive.plan import Choices
-from hive.service import Hive, InstallRequest
+from hive.planning import InstallRequest
+from hive.service import Hive
 
 DERIVATION = """{ seed }: derivation {
   name = "trivial"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo ${seed} > $out" ];

@@ -142,7 +142,7 @@ class Authoring(Builds):
 
         Raises the HiveError that a failure means.
         """
-        from hive import trial
+        from hive import datasets, trial
         from hive.compare import differences_of
         from hive.model import Work
         from hive.plan import Choices, fit, make_build
@@ -156,7 +156,12 @@ class Authoring(Builds):
         environment = runner.environment(recipe.requirements, self.settings.offline, say)
         needed = {split_request(text)[0]: installed.choose(self.db, text) for text in recipe.depends}
         keys = {name: installed.artifact(self.db, package.artifact).build_key for name, package in needed.items()}
-        build = make_build(recipe, Choices(profile="smoke"), environment.digest, keys)
+        for each in recipe.data:
+            if each.name in recipe.profiles["smoke"].data:
+                datasets.fetch(self.home.data, each, self.settings.offline, say)
+        build = make_build(
+            recipe, Choices(profile="smoke"), environment.digest, keys, data_folder=self.home.data
+        )  # fmt: skip
         with trial.scratch_home(self.home) as scratch:
             work = Work(
                 recipe_path=str(snapshot(recipe, scratch.root)),

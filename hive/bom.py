@@ -9,7 +9,7 @@ from typing import Any
 
 from hive_runner.contract import Metric
 
-from hive.model import Build, Recipe, canonical_json
+from hive.model import Build, DataPackage, Recipe, canonical_json
 from hive.provenance import purl
 
 BOM = "bom.json"
@@ -31,11 +31,13 @@ def document(
         }
         for name, key in sorted(build.dependencies.items())
     ]
+    fetched = {package.name: package for package in recipe.data}
     data = [
         {
             "type": "data",
             "bom-ref": f"data:{name}",
             "name": name,
+            **(_fetched(fetched[name]) if name in fetched else {}),
             "data": [{"type": "dataset", "name": name}],
             "properties": [{"name": "hive:contentDigest", "value": source.digest}],
         }
@@ -55,6 +57,14 @@ def document(
         ],
     }
     return {**bill, "serialNumber": _serial_number(bill)}
+
+
+def _fetched(package: DataPackage) -> dict[str, Any]:
+    return {
+        "hashes": [{"alg": "SHA-256", "content": package.digest.removeprefix("sha256:")}],
+        "licenses": [_licence(package.licence)],
+        "externalReferences": [{"type": "distribution", "url": url} for url in package.urls],
+    }
 
 
 def _model(build: Build, recipe: Recipe, metrics: Sequence[Metric], files: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -7,14 +7,16 @@ import importlib
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class RunOutcome:
     package: Package
     inputs: tuple[str, ...]
     output: Path
+    beside: tuple[Path, ...]  # what else it wrote, in the same folder
     summary: dict[str, Any]
     runner: str
     isolation: str
@@ -56,6 +59,7 @@ def run_model(
     store: Store,
     runner: Runner,
     package: Package,
+    bases: Mapping[str, Path],
     offline: bool,
     machine: Machine,
     inputs: list[str],
@@ -65,16 +69,16 @@ def run_model(
     say: Say,
     sample: bool,
 ) -> RunOutcome:
-    """Run `package` on `inputs`; with `sample`, write an example input instead.
+    """Run `package` on `inputs`; with `sample`, write an example input instead. bases: artifacts it was built on.
 
     Raises RequestError for what the user can mend, and otherwise the error that the failure's kind stands for.
     """
     artifact = store.path(package.artifact)
     manifest = store.manifest(package.artifact)
     recipe = read_recipe(artifact / "recipe", "installed")
-    paths = [] if sample else [_usable_input(recipe, text) for text in inputs]
+    given = [] if sample else [_given(recipe, text) for text in inputs]
     chosen = _options(recipe, options)
-    target = _usable_output(recipe, output, paths)
+    target = _usable_output(recipe, output, given)
     environment = runner.environment(recipe.requirements, offline, say)
     limits = replace(
         recipe.limits,
@@ -87,8 +91,9 @@ def run_model(
     # Beside the target, so that the finished file gets there by a rename.
     with _temporary_folder(target if target.is_dir() else target.parent) as out:
         try:
+            paths = [_written_down(path, text, out / f".{number}") for number, (path, text) in enumerate(given)]
             order = run_order(
-                home, folder, runner, artifact, manifest, paths, out, target.name, chosen, limits,
+                home, folder, runner, artifact, manifest, bases, paths, out, target.name, chosen, limits,
                 environment, "sample" if sample else "predict",
             )  # fmt: skip
             started = time.monotonic()
@@ -100,12 +105,16 @@ def run_model(
             written = out / target.name
             if not os.path.lexists(written):
                 raise HiveError(f"{recipe.name} wrote no {target.name}", "its recipe did not do what it promised")
-            _refuse_all_but_plain_files(recipe.name, written)
-            _put(written, target)  # that and nothing else: whatever lies beside it was not asked for
+            more = [] if sample or written.is_dir() else sorted(_beside(recipe, written))
+            for each in (written, *more):
+                _refuse_all_but_plain_files(recipe.name, each)
+            for each in (written, *more):  # these and nothing else: what else a run leaves there was not asked for
+                _put(each, target if each == written else target.with_name(each.name))
             return RunOutcome(
                 package=package,
-                inputs=tuple(map(str, paths)),
+                inputs=tuple(text or str(path) for path, text in given),
                 output=target,
+                beside=tuple(target.with_name(each.name) for each in more),
                 summary=result.summary,
                 runner=runner.name,
                 isolation=str(runner.isolation()),
@@ -161,6 +170,35 @@ def _error(name: str, folder: Path, failure: Any) -> HiveError:
     return for_failure(failure.kind)(f"{name} failed: {failure.message}", failure.why, hint)
 
 
+def _given(recipe: Recipe, argument: str) -> tuple[Path, str]:
+    """An input: a file and "", or for a model that reads texts the name of a file to write one to, and the text."""
+    path = Path(argument).expanduser()
+    is_file = argument.lower().endswith(recipe.run.inputs or ("/",)) or (len(argument) < 256 and path.exists())
+    if not recipe.run.text or is_file:
+        return _usable_input(recipe, argument), ""
+    if not argument.strip():
+        raise RequestError("the text is empty", f"{recipe.name} wants {recipe.run.input_help or 'some words'}")
+    words = re.sub(r"[^a-z0-9]+", "-", argument.lower())[:48].strip("-")
+    return Path(f"{words or 'text'}.txt"), argument
+
+
+def _written_down(path: Path, text: str, folder: Path) -> Path:
+    """The file of an input, made if it is a text."""
+    if not text:
+        return path
+    folder.mkdir()
+    (folder / path).write_text(text + "\n")
+    return folder / path
+
+
+def _beside(recipe: Recipe, written: Path) -> Iterator[Path]:
+    """What a run wrote beside its output, of what its recipe says that it does."""
+    for path in written.parent.iterdir():
+        end = path.name.removeprefix(written.stem)
+        if path != written and end != path.name and any(fnmatchcase(end, each) for each in recipe.run.beside):
+            yield path
+
+
 def _usable_input(recipe: Recipe, text: str) -> Path:
     path = Path(text).expanduser().absolute()
     if not path.exists():
@@ -176,13 +214,13 @@ def _usable_input(recipe: Recipe, text: str) -> Path:
     return path.resolve()
 
 
-def _usable_output(recipe: Recipe, text: str | None, inputs: list[Path]) -> Path:
+def _usable_output(recipe: Recipe, text: str | None, given: list[tuple[Path, str]]) -> Path:
     """Where the result goes: as asked, or into the working folder under the input's name.
 
     A model that names no suffix writes a folder, or the one file whose name the user gives. A sample is of the first
     kind of input that the model reads.
     """
-    suffix = recipe.run.output
+    suffix, inputs = recipe.run.output, [path for path, _ in given]
     if not inputs and recipe.run.inputs:
         suffix = recipe.run.inputs[0]
     if text is None:
@@ -197,8 +235,14 @@ def _usable_output(recipe: Recipe, text: str | None, inputs: list[Path]) -> Path
             f"{recipe.name} cannot write {target.name}", f"it writes {', '.join(allowed)}",
             f"-o {target.with_suffix('').name}{suffix}",
         )  # fmt: skip
-    if target in inputs or (target.exists() and any(target.samefile(path) for path in inputs)):
+    files = [path for path, words in given if not words]
+    if target in files or (target.exists() and any(target.samefile(path) for path in files)):
         raise RequestError(f"{target.name} is the input itself", "the result would replace it", "-o another name")
+    for path in files:
+        end = path.name.removeprefix(target.stem)
+        if path.parent == target.parent and any(fnmatchcase(end, each) for each in recipe.run.beside):
+            raise RequestError(f"{path.name} is the input itself", f"{recipe.name} writes one beside {target.name}",
+                               "-o another name")  # fmt: skip
     place = target if target.is_dir() else target.parent
     if not place.is_dir():
         raise RequestError(f"there is no folder {place}", "the result is written there", f"mkdir -p {place}")
@@ -265,15 +309,21 @@ class _Reader(importlib.machinery.SourceFileLoader):
         return None
 
 
-def load_model(artifact: Path, name: str, threads: int, device: str) -> Any:
-    """The recipe's own `load`, from the code that was installed with the weights."""
+def load_model(artifact: Path, name: str, bases: Mapping[str, Path], threads: int, device: str) -> Any:
+    """The recipe's own `load`, from the code that was installed with the weights. bases: artifacts it was built on.
+
+    Raises RequestError where this Python lacks what it imports, or has the code of another version of a base.
+    """
+    for base, place in bases.items():
+        package = "hive_recipe_" + re.sub(r"[-.]", "_", base)
+        _make_importable(package, place / "recipe")
+        if str(place / "recipe") not in sys.modules[package].__path__:
+            raise RequestError(
+                f"{name} cannot be loaded in this Python", f"it was built on another {base} than is loaded already",
+                "load it in a process of its own",
+            )  # fmt: skip
     package = f"hive_model_{artifact.name}"  # the code of one artifact is not that of the next
-    folder = artifact / "recipe"
-    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        sys.path_importer_cache[str(place)] = importlib.machinery.FileFinder(str(place), (_Reader, [".py"]))
-    spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
-    spec.submodule_search_locations = [str(folder)]
-    sys.modules.setdefault(package, importlib.util.module_from_spec(spec))
+    _make_importable(package, artifact / "recipe")
     try:
         predict = importlib.import_module(f"{package}.predict")
     except ImportError as error:
@@ -281,3 +331,12 @@ def load_model(artifact: Path, name: str, threads: int, device: str) -> Any:
             f"{name} cannot be loaded in this Python", str(error), f"hive info {name} lists its requirements"
         ) from error
     return predict.load(artifact, threads=threads, device=device)
+
+
+def _make_importable(package: str, folder: Path) -> None:
+    """Let the modules in a recipe's folder be imported as `package`, if that name is free."""
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        sys.path_importer_cache[str(place)] = importlib.machinery.FileFinder(str(place), (_Reader, [".py"]))
+    spec = importlib.machinery.ModuleSpec(package, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    sys.modules.setdefault(package, importlib.util.module_from_spec(spec))

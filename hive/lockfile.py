@@ -33,6 +33,7 @@ class Locked:
     seed: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)  # that differ from the profile's
     data: str = ""  # digest of the user's own
+    packages: Mapping[str, str] = field(default_factory=dict)  # data package -> its digest
     depends: Mapping[str, str] = field(default_factory=dict)  # name -> version of the models that it is built on
     automatic: bool = False  # locked because another needs it
     built: Mapping[str, Any] = field(default_factory=dict)  # artifact, build_key, environment, pins, determinism, ...
@@ -47,7 +48,8 @@ class Locked:
             "recipe": self.recipe,
             "requirements": sorted(self.requirements),
         }
-        usual = {"profile": "standard", "seed": 0, "params": {}, "data": "", "depends": {}, "automatic": False}
+        usual: dict[str, Any] = {"profile": "standard", "seed": 0, "params": {}, "data": "", "packages": {}}
+        usual |= {"depends": {}, "automatic": False}
         return facts | {key: getattr(self, key) for key, value in usual.items() if getattr(self, key) != value}
 
 

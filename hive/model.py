@@ -63,9 +63,24 @@ class Gate:
 
 
 @frozen
+class DataPackage:
+    """Training data that a recipe names: one file that anyone can fetch, pinned by content."""
+
+    name: str  # by which the recipe asks for it
+    file: str
+    urls: tuple[str, ...]  # tried in order
+    digest: str  # of the file
+    size_bytes: int
+    licence: str
+    help: str = ""
+
+
+@frozen
 class Profile:
     name: str
     real: bool = True  # False: quick to build, not a model to use
+    data: tuple[str, ...] = ()  # data packages that it trains on
+    otherwise: str = ""  # the profile to build where they cannot be had
     params: dict[str, Any] = field(default_factory=dict)
     gates: tuple[Gate, ...] = ()
     wall_s: float | None = None  # instead of the recipe's own limit
@@ -79,6 +94,10 @@ class RunInterface:
     inputs: tuple[str, ...] = ()  # suffixes
     output: str = ""  # suffix of the output file when -o is left out; "" for a folder
     outputs: tuple[str, ...] = ()  # other suffixes that -o may have
+    beside: tuple[
+        str, ...
+    ] = ()  # what else it writes, named by the output's stem and one of these: "-views.png", "-*.glb"
+    text: bool = False  # what is no file is a text, and given to the run as one
     input_help: str = ""
     options: tuple[Param, ...] = ()
 
@@ -102,6 +121,7 @@ class Recipe:
     profiles: dict[str, Profile] = field(default_factory=dict)
     run: RunInterface = RunInterface()
     data_help: str = ""  # what --data expects; "" if the recipe takes none
+    data: tuple[DataPackage, ...] = ()  # that its profiles may ask for
 
     @property
     def is_builtin(self) -> bool:
@@ -110,7 +130,7 @@ class Recipe:
 
 @frozen
 class DataSource:
-    """A user's file or folder given with --data, pinned by content."""
+    """A file or folder to train on, pinned by content: the user's, given with --data, or a data package."""
 
     path: str
     digest: str

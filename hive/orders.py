@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def build_order(
     for mount in data.values():
         if not mount.source.exists():
             raise BuildFailed(f"the training data {mount.source} is gone", "it was there when the build was queued")
-    needed = {name: Mount(path, f"/deps/{name}") for name, path in dependencies.items()}
+    needed = _needed(dependencies)
     spec = JobSpec(
         action="train",
         recipe=job.name,
@@ -74,6 +74,7 @@ def run_order(
     runner: Runner,
     artifact: Path,
     manifest: dict[str, Any],
+    dependencies: Mapping[str, Path],
     inputs: list[Path],
     out: Path,
     output: str,
@@ -82,13 +83,16 @@ def run_order(
     installed: RunnerEnvironment,
     action: str = "predict",
 ) -> Order:
-    """The order for one `hive run`. out: a folder to write in; output: the name in it that the run must write."""
+    """The order for one `hive run`. dependencies: as `build_order`'s. out: a folder to write in; output: the name in it
+    that the run must write.
+    """
     folder.mkdir(parents=True)
     recipe = Mount(artifact / "recipe", "/recipe")
     model = Mount(artifact, "/artifact")
     target = Mount(out, "/out", writable=True)
     # Each input is mounted alone, under its own name: its neighbours are none of the run's business.
     given = [Mount(path, f"/inputs/{number}/{path.name}") for number, path in enumerate(inputs)]
+    needed = _needed(dependencies)
     cache = _cache(home, manifest["build"]["recipe_digest"])
     spec = JobSpec(
         action=action,
@@ -105,6 +109,7 @@ def run_order(
         cpus=limits.cpus,
         device="cpu",
         memory_bytes=limits.memory_bytes,
+        deps={name: runner.place(mount) for name, mount in needed.items()},
         artifact=runner.place(model),
         inputs=[outside(runner, given, path) for path in inputs],
         output=os.path.join(runner.place(target), output),
@@ -112,10 +117,14 @@ def run_order(
     )
     (folder / "checkpoints").mkdir()
     spec.write(folder / "spec.json")
-    mounts = (recipe, model, target, cache, *given, *_environment_mounts(map(str, installed.paths)))
+    mounts = (recipe, model, target, cache, *given, *needed.values(), *_environment_mounts(map(str, installed.paths)))
     environment = _environment(runner, cache, limits.threads)
     labels = {"hive.home": str(home.root)}
     return Order(folder, installed.python, mounts, limits, environment, labels, installed.image, dies_with_caller=True)
+
+
+def _needed(dependencies: Mapping[str, Path]) -> dict[str, Mount]:
+    return {name: Mount(path, f"/deps/{name}") for name, path in dependencies.items()}
 
 
 def _cache(home: Home, recipe_digest: str) -> Mount:

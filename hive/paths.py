@@ -14,7 +14,8 @@ from hive.errors import StoreError
 class Home:
     """The one folder that holds all of hive's state.
 
-    hive.db  store/  staging/  recipes/ (snapshots)  jobs/<id>/  checkpoints/<build key>/  environments/  logs/  locks
+    hive.db  store/  staging/  recipes/ (snapshots)  jobs/<id>/  checkpoints/<build key>/  environments/  data/
+    logs/  locks
     """
 
     root: Path
@@ -43,6 +44,11 @@ class Home:
     @property
     def images(self) -> Path:
         return self.root / "images"
+
+    @property
+    def data(self) -> Path:
+        """Data packages, as SHA256/FILE."""
+        return self.root / "data"
 
     @property
     def supervisor_lock(self) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from hive_runner.frozen import field, frozen, replace
 
+from hive.datasets import sources
 from hive.errors import GateRefused, NoCapacity, RequestError
 from hive.gates import judge
 from hive.model import Artifact, Build, DataSource, Limits, Package, Profile, Recipe, Step
@@ -47,6 +49,20 @@ def pick_profile(recipe: Recipe, choices: Choices) -> Profile:
     return recipe.profiles[wanted]
 
 
+def profile_along(recipe: Recipe, wanted: str | None, there: Package | None) -> str | None:
+    """The profile of a recipe that another needs, which was asked for with the profile `wanted`; None: its usual.
+
+    there: what is installed of it, which will do if it is a real model.
+    """
+    return wanted if wanted in recipe.profiles and not (there and there.real) else None
+
+
+def profile_upon(recipe: Recipe, bases: Iterable[str]) -> str | None:
+    """The profile of a recipe for which none was asked, by those of what it needs: trained on less, as they are."""
+    usable = (name for name in bases if name != "standard" and name in recipe.profiles)
+    return next((name for name in usable if recipe.profiles[name].real), None)
+
+
 def pick_params(recipe: Recipe, profile: Profile, choices: Choices) -> dict[str, Any]:
     """Defaults, then the profile's, then the user's. Raises RequestError for an unknown name or a bad value."""
     known = {param.name: param for param in recipe.params}
@@ -59,9 +75,10 @@ def pick_params(recipe: Recipe, profile: Profile, choices: Choices) -> dict[str,
 
 
 def make_build(
-    recipe: Recipe, choices: Choices, environment: str, dependencies: Mapping[str, str], device: str = "cpu"
-) -> Build:
-    """The build that `choices` ask of `recipe`. Raises RequestError."""
+    recipe: Recipe, choices: Choices, environment: str, dependencies: Mapping[str, str], device: str = "cpu",
+    data_folder: Path = Path(),
+) -> Build:  # fmt: skip
+    """The build that `choices` ask of `recipe`. data_folder: where data packages lie. Raises RequestError."""
     if choices.data and not recipe.data_help:
         raise RequestError(f"{recipe.name} does not train on data of your own", "it makes all its training data itself")
     profile = pick_profile(recipe, choices)
@@ -75,7 +92,7 @@ def make_build(
         threads=recipe.limits.threads,
         device=device,
         environment=environment,
-        data={"user": choices.data} if choices.data else {},
+        data=sources(data_folder, recipe, profile.data) | ({"user": choices.data} if choices.data else {}),
         dependencies=dict(dependencies),
     )
 

@@ -145,10 +145,11 @@ class Projects:
         """What this machine has made of a model, newest first; {} if it has not."""
         for made in reversed(installed.artifacts(self.db) if self.db else []):
             build = made.build
-            data = next((source.digest for source in build.data.values()), "")
+            data = {name: source.digest for name, source in build.data.items()}
+            locked_data = {**model.packages, **({"user": model.data} if model.data else {})}
             if (
                 (made.name, made.version, build.recipe_digest) == (model.name, model.version, recipe.digest)
-                and (build.profile, build.seed, data) == (model.profile, model.seed, model.data)
+                and (build.profile, build.seed, data) == (model.profile, model.seed, locked_data)
                 and build.params == dict(params)
             ):
                 return {

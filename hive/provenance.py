@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hive.model import Build
+from hive.model import Build, Recipe
 
 PROVENANCE = "provenance.json"
 BUILD_TYPE = "urn:hive:build:v1"  # `hive install`: train(run) of the recipe, once, sandboxed, without a network
 BUILDER = "urn:hive:builder:v1"
 
 
-def statement(build: Build, pins: Iterable[str], image: str, files: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def statement(
+    build: Build, recipe: Recipe, pins: Iterable[str], image: str, files: Iterable[dict[str, Any]]
+) -> dict[str, Any]:
     """files: path and sha256 of what the artifact holds; those of the recipe are inputs, the others are the subject.
     image: the id of the container image it was built in, "" for none.
     """
@@ -36,7 +38,7 @@ def statement(build: Build, pins: Iterable[str], image: str, files: Iterable[dic
                 },
                 "internalParameters": {"threads": build.threads, "device": build.device, "buildKey": build.key},
                 "resolvedDependencies": [
-                    *_inputs(build, image),
+                    *_inputs(build, recipe, image),
                     *({"name": entry["path"], "digest": {"sha256": entry["sha256"]}} for entry in given),
                     *({"uri": purl(pin)} for pin in pins),
                 ],
@@ -46,7 +48,7 @@ def statement(build: Build, pins: Iterable[str], image: str, files: Iterable[dic
     }
 
 
-def _inputs(build: Build, image: str) -> Iterator[dict[str, Any]]:
+def _inputs(build: Build, recipe: Recipe, image: str) -> Iterator[dict[str, Any]]:
     def pinned(name: str, digest: str, covers: str) -> dict[str, Any]:
         return {
             "name": name,
@@ -58,8 +60,11 @@ def _inputs(build: Build, image: str) -> Iterator[dict[str, Any]]:
     yield pinned("environment", build.environment, "the image" if image else "Python, platform and requirement pins")
     if image:
         yield pinned("image", image, "the configuration of the container image")
+    fetched = {package.name: package for package in recipe.data}
     for name, source in sorted(build.data.items()):
-        yield pinned(f"data/{name}", source.digest, "names and sha256 of the files")
+        package = fetched.get(name)
+        covers = "the file" if package else "names and sha256 of the files"
+        yield {**pinned(f"data/{name}", source.digest, covers), **({"uri": package.urls[0]} if package else {})}
     for name, key in sorted(build.dependencies.items()):
         yield pinned(f"packages/{name}", key, "everything that can change its weights: its build key")
 

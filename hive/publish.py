@@ -102,7 +102,9 @@ def documents(job: Job, metrics: Sequence[Metric], card: str) -> dict[str, Docum
     return {
         METRICS: lambda files: canonical_json([asdict(metric) for metric in metrics]).encode(),
         CARD: lambda files: render(card, recipe, job.work.real, metrics, manifest.figures(files)).encode(),
-        PROVENANCE: lambda files: canonical_json(provenance.statement(build, pins, job.work.image, files)).encode(),
+        PROVENANCE: lambda files: canonical_json(
+            provenance.statement(build, recipe, pins, job.work.image, files)
+        ).encode(),
         BOM: lambda files: canonical_json(bom.document(build, recipe, pins, metrics, files)).encode(),
     }
 

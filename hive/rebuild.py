@@ -48,8 +48,9 @@ def work_again(
             f"{name} cannot be built again here: the runner environment is another", why,
             f"install those versions, or hive install {artifact.name} --rebuild",
         )  # fmt: skip
-    for source in build.data.values():
-        if data.pin(source.path).digest != source.digest:
+    fetched = {package.name for package in recipe.data}
+    for source_name, source in build.data.items():
+        if source_name not in fetched and data.pin(source.path).digest != source.digest:
             raise RequestError(
                 f"{name} cannot be built again: its training data has changed", source.path, "put the old files back"
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 from hive.config import parse_flag
 from hive.errors import RequestError
-from hive.model import Gate, Limits, Param, Profile, Recipe, RunInterface, digest_of
+from hive.model import DataPackage, Gate, Limits, Param, Profile, Recipe, RunInterface, digest_of
 from hive.suggest import did_you_mean
 from hive.tables import Mistake, Table, line_of
 
@@ -30,6 +30,10 @@ IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CLAUSE = r"(~=|===?|!=|<=|>=|<|>)\s*[\w.*+!-]+"
 VERSIONS = re.compile(rf"{_CLAUSE}(\s*,\s*{_CLAUSE})*")
 REQUIREMENT = re.compile(rf"[A-Za-z0-9][\w.-]*(\[[\w., -]+\])?\s*({VERSIONS.pattern}|@\s*\S+)?\s*(;.*)?")
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~-]*")
+URL = re.compile(r"https?://\S+")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+BESIDE = re.compile(r"(-[A-Za-z0-9_.*-]*)?\.[A-Za-z0-9]+")
 DEPENDENCY = re.compile(rf"{NAME.pattern}(\s*@\s*\d\S*|\s*{VERSIONS.pattern})?")
 
 
@@ -130,7 +134,13 @@ def _depends(document: Table) -> dict[str, Any]:
 
 def _settings(document: Table) -> dict[str, Any]:
     params = tuple(_param(name, table) for name, table in document.table("params").tables().items())
-    return {"params": params, "profiles": _profiles(document.table("profiles"), params)}
+    user_help, packages = _data(document.table("data"))
+    return {
+        "params": params,
+        "data_help": user_help,
+        "data": packages,
+        "profiles": _profiles(document.table("profiles"), params, packages),
+    }
 
 
 def _run(document: Table) -> dict[str, Any]:
@@ -139,6 +149,8 @@ def _run(document: Table) -> dict[str, Any]:
         inputs=run.each("inputs", _suffix),
         output=_suffix(run.text("output", "")),
         outputs=run.each("outputs", _suffix),
+        beside=run.each("beside", partial(_like, BESIDE, "the end of a file name such as .json or -views.png")),
+        text=run.flag("text", False),
         input_help=run.text("input_help", ""),
         options=tuple(_param(name, table) for name, table in run.table("options").tables().items()),
     )
@@ -146,13 +158,30 @@ def _run(document: Table) -> dict[str, Any]:
     return {"run": interface}
 
 
-def _data(document: Table) -> dict[str, Any]:
-    data = document.table("data")
-    user = data.table("user")
-    facts = {"data_help": user.text("help", "") if user.values else ""}
+def _data(table: Table) -> tuple[str, tuple[DataPackage, ...]]:
+    """What --data expects, and the data packages."""
+    user = table.table("user")
+    user_help = user.text("help", "")
     user.end()
-    data.end()
-    return facts
+    return user_help, tuple(_data_package(name, each) for name, each in table.tables().items())
+
+
+def _data_package(name: str, table: Table) -> DataPackage:
+    if not IDENTIFIER.fullmatch(name):
+        raise table.mistake(f"{table.name} is not a name in Python, by which the recipe could ask for it")
+    package = DataPackage(
+        name=name,
+        file=table.like("file", FILE_NAME, "the name of a file"),
+        urls=table.each("urls", partial(_like, URL, "an address such as https://example.org/shapes.zip")),
+        digest="sha256:" + table.like("sha256", SHA256, "64 hexadecimal digits"),
+        size_bytes=table.size_bytes("size", 0),
+        licence=table.text("licence"),
+        help=table.text("help", ""),
+    )
+    table.end()
+    if not package.urls:
+        raise table.mistake(f"{table.name} has no urls to fetch it from")
+    return package
 
 
 def _limits(document: Table) -> dict[str, Any]:
@@ -171,25 +200,38 @@ def _limits(document: Table) -> dict[str, Any]:
     return {"limits": limits}
 
 
-PARTS = (_about, _requirements, _depends, _limits, _settings, _run, _data)
+PARTS = (_about, _requirements, _depends, _limits, _settings, _run)
 
 
-def _profiles(table: Table, params: tuple[Param, ...]) -> dict[str, Profile]:
-    profiles = {name: _profile(name, each, params) for name, each in table.tables().items()}
+def _profiles(table: Table, params: tuple[Param, ...], packages: tuple[DataPackage, ...]) -> dict[str, Profile]:
+    tables = table.tables()
+    profiles = {name: _profile(name, each, params, packages) for name, each in tables.items()}
     if profiles and "standard" not in profiles:
         raise table.mistake("there is no [profiles.standard]")
+    for name, profile in profiles.items():
+        other = profiles.get(profile.otherwise) if profile.otherwise else None
+        if profile.otherwise and (other is None or other.data):
+            known = ", ".join(each.name for each in profiles.values() if not each.data) or "none"
+            raise tables[name].mistake(f"otherwise = {profile.otherwise!r}: name a profile without data ({known})")
     return profiles or {"standard": Profile("standard")}
 
 
-def _profile(name: str, table: Table, params: tuple[Param, ...]) -> Profile:
+def _profile(name: str, table: Table, params: tuple[Param, ...], packages: tuple[DataPackage, ...]) -> Profile:
     known = {param.name: param for param in params}
     chosen = table.table("params")
     if stray := sorted(set(chosen.values) - set(known)):
         _, guess = did_you_mean(stray[0], list(known), "declare it there, or leave it out")
         raise chosen.mistake(f"{chosen.name} sets {stray[0]!r}, which [params] does not declare; {guess}", stray[0])
+    data = table.texts("data")
+    if strangers := sorted(set(data) - {package.name for package in packages}):
+        raise table.mistake(
+            f"{table.name} wants the data {strangers[0]!r}, and there is no [data.{strangers[0]}]", "data"
+        )
     profile = Profile(
         name=name,
         real=table.flag("real", True),
+        data=data,
+        otherwise=table.text("otherwise", ""),
         params={each: _checked(known[each], value, chosen, each) for each, value in chosen.values.items()},
         gates=table.each("gates", parse_gate),
         wall_s=table.optional_seconds("wall"),

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import os
-import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hive_runner.frozen import field, frozen, replace
+from hive_runner.frozen import frozen, replace
 
 from hive import installed, queue
-from hive.authoring import Authoring, Say, silent
+from hive.authoring import Say, silent
 from hive.config import Settings, load_settings
 from hive.db import Database
-from hive.errors import HiveError, NoCapacity, RequestError, StoreError
+from hive.errors import HiveError, RequestError, StoreError
 from hive.model import (
     PRIORITIES,
     UNKNOWN,
     Artifact,
     Backend,
-    Build,
     Job,
     Package,
     Plan,
     Recipe,
-    Step,
 )
 from hive.paths import Home, default_home
+from hive.planning import InstallRequest, Planning
 
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
@@ -39,52 +36,15 @@ if TYPE_CHECKING:
     from hive.cleaning import Leftover
     from hive.compare import Difference
     from hive.doctor import Check
-    from hive.index import Hit, Index, Release, Source
+    from hive.index import Hit, Index, Source
     from hive.inference import RunOutcome
-    from hive.plan import Choices, Machine
+    from hive.plan import Machine
     from hive.projects import Projects, Wish
     from hive.recovery import Rebuilt
     from hive.runners.base import Runner
     from hive.runners.containers.images import Image
     from hive.store import Damage, Store
     from hive.upkeep import Repaired, Upkeep
-
-
-@frozen
-class InstallRequest:
-    names: tuple[str, ...]
-    choices: Choices
-    priority: str = "medium"
-    runner: str = "auto"
-    memory_bytes: int | None = None
-    wall_s: float | None = None
-    allow_unsandboxed: bool = False
-    from_scratch: bool = False
-    prereleases: bool = False
-    upgrade: bool = False  # what is named becomes as new as can be, built with the choices it was built with
-    locked: Mapping[str, str] = field(default_factory=dict)  # name -> the version it must have
-
-
-@frozen
-class Stay:
-    """A package that an upgrade leaves as it is though there is a newer version, and why."""
-
-    name: str
-    version: str
-    newest: str
-    why: str
-    hint: str = ""
-
-
-@frozen
-class Outdated:
-    """A package of which its source has a newer version."""
-
-    name: str
-    version: str
-    newest: str
-    source: str
-    pinned: bool
 
 
 @frozen
@@ -119,7 +79,7 @@ class Export:
     artifacts: tuple[Artifact, ...]  # what is needed first, first
 
 
-class Hive(Authoring):
+class Hive(Planning):
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
@@ -279,151 +239,6 @@ class Hive(Authoring):
 
     # -- packages: changing
 
-    def plan(self, request: InstallRequest, say: Say = silent) -> Plan:
-        """Resolve and pin. May make a runner environment, which `say` hears of. Raises RequestError, NoCapacity."""
-        from hive.plan import keeps, make_build, step_of
-        from hive.versions import split_request
-
-        if request.runner != "auto":  # a name that is mistyped is told even where nothing has to be built
-            from hive.runners.all import check_name
-
-            check_name(request.runner)
-        as_of = queue.newest_event(self.db)
-        asked = {split_request(name)[0] for name in request.names}
-        steps: list[Step] = []
-        keys: dict[str, str] = {}
-        runner, why_runner = None, ""
-        chosen = self._resolve(request)
-        for release in chosen:
-            recipe = self.index.read(release)
-            package = installed.find(self.db, recipe.name)
-            artifact = installed.artifact(self.db, package.artifact) if package else None
-            choices = self._choices(request, recipe, artifact, recipe.name in asked)
-            same = request.upgrade and package is not None and package.version == recipe.version
-            note = "" if same else keeps(recipe, choices, package, artifact)
-            if note is not None and artifact is not None and self.store.has(artifact.digest):
-                keys[recipe.name] = artifact.build_key
-                steps.append(
-                    Step("keep", recipe, artifact.build, (), recipe.limits, artifact=artifact.digest, note=note)
-                )
-                continue
-            self._check_python(recipe)
-            needed = {name: keys[name] for name in (split_request(text)[0] for text in recipe.depends)}
-            if runner is None:
-                runner, why_runner = self.pick_runner(request.runner, say)
-            environment = runner.environment(recipe.requirements, self.settings.offline, say)
-            device = "cuda" if self.settings.gpu_enabled and runner.has_gpu() else "cpu"
-            build = make_build(recipe, choices, environment.digest, needed, device)
-            stored = installed.artifact_by_key(self.db, build.key)
-            stored = stored if stored and self.store.has(stored.digest) else None
-            machine = self._machine(request.memory_bytes)
-            step = step_of(self._limited(recipe, request), build, choices, machine, stored)
-            mounts = tuple(str(path) for path in environment.paths)
-            expected_s = queue.expected_s(self.db, build) or step.expected_s
-            if step.action == "build" and not request.from_scratch and self._has_checkpoints(build):
-                saved = "an earlier try left checkpoints, it goes on from there (--from-scratch begins anew)"
-                step = replace(step, note="; ".join(filter(None, (step.note, saved))))
-            replaces = package.version if package and package.version != recipe.version else ""
-            forced = self._who_forces(release, chosen) if replaces and recipe.name not in asked else ""
-            steps.append(
-                replace(
-                    step, pins=environment.pins, python=environment.python, mounts=mounts, image=environment.image,
-                    expected_s=expected_s, replaces=replaces, note="; ".join(filter(None, (step.note, forced))),
-                )
-            )  # fmt: skip
-            keys[recipe.name] = build.key
-        if runner is None:
-            return Plan(tuple(steps), as_of=as_of)
-        return Plan(tuple(steps), runner.name, why_runner, runner.isolation(), as_of)
-
-    def _resolve(self, request: InstallRequest) -> list[Release]:
-        from hive.resolve import Held, resolve
-
-        depends = installed.depends(self.db)
-        held = {
-            package.name: Held(
-                version=package.version,
-                folder=self.store.path(package.artifact) / "recipe",
-                depends=depends.get(package.name, ("", ()))[1],
-                pinned=package.pinned,
-            )
-            for package in installed.packages(self.db)
-        }
-        for name, version in request.locked.items():
-            held[name] = Held(version, Path("/"), held[name].depends if name in held else (), pinned=True)
-        return resolve(request.names, self.index, held, request.upgrade, request.prereleases)
-
-    def _choices(self, request: InstallRequest, recipe: Recipe, artifact: Artifact | None, asked: bool) -> Choices:
-        """What the user said now, of what was asked for; else what was said when the version before was built."""
-        from hive.plan import Choices, choices_again
-        from hive.recipe import read_recipe
-
-        if asked and not request.upgrade:
-            return request.choices
-        if artifact is None or artifact.version == recipe.version:
-            return Choices()
-        from hive.data import pin
-
-        data = artifact.build.data.get("user")
-        then = read_recipe(self.store.path(artifact.digest) / "recipe", "installed")
-        return choices_again(artifact.build, then, recipe, pin(data.path) if data and recipe.data_help else None)
-
-    def _who_forces(self, release: Release, chosen: list[Release]) -> str:
-        """Which of the chosen releases need this one, in words."""
-        from hive.versions import split_request
-
-        needs = [f"{each} needs {text}" for each in chosen for text in self.index.depends(each)
-                 if split_request(text)[0] == release.name]  # fmt: skip
-        return f"because {', '.join(needs)}"
-
-    def plan_upgrade(self, request: InstallRequest, say: Say = silent) -> tuple[Plan, list[Stay]]:
-        """As `plan`, for installed packages, all if none is named; and those that stay behind their newest version.
-
-        Raises RequestError.
-        """
-        from hive.versions import parsed, split_request
-
-        names = request.names or tuple(package.name for package in installed.packages(self.db))
-        packages = {name: installed.get(self.db, split_request(name)[0]) for name in names}
-        request = replace(request, upgrade=True, names=tuple(name for name in names if not packages[name].pinned))
-        plan = self.plan(request, say)
-        chosen = {step.recipe.name: step.recipe.version for step in plan.steps}
-        stays: list[Stay] = []
-        for package in packages.values():
-            newest, version = self._newest(package, request.prereleases), chosen.get(package.name, package.version)
-            if newest is None or parsed(newest.version) <= parsed(version):
-                continue
-            if package.pinned:
-                stays.append(Stay(package.name, version, newest.version, "it is pinned", f"hive unpin {package.name}"))
-                continue
-            others = [name for name in request.names if split_request(name)[0] != package.name]
-            try:
-                self._resolve(replace(request, names=(f"{package.name}=={newest.version}", *others)))
-                why = f"{', '.join(name for name in request.names if package.name in name)} was asked for"
-            except RequestError as error:
-                why = error.why
-            stays.append(Stay(package.name, version, newest.version, why))
-        return plan, stays
-
-    def _newest(self, package: Package, prereleases: bool) -> Release | None:
-        """The newest release of an installed name; pre-releases only if asked for, or if it is one itself."""
-        from hive.versions import is_prerelease
-
-        allowed = prereleases or is_prerelease(package.version)
-        releases = self.index.releases(package.name)
-        return next((each for each in releases if allowed or not is_prerelease(each.version)), None)
-
-    def outdated(self, prereleases: bool = False) -> list[Outdated]:
-        """The packages of which there is a newer version."""
-        from hive.versions import parsed
-
-        found = []
-        for package in self.packages():
-            newest = self._newest(package, prereleases)
-            if newest and parsed(newest.version) > parsed(package.version):
-                found.append(Outdated(package.name, package.version, newest.version, newest.source, package.pinned))
-        return found
-
     def install(self, request: InstallRequest, plan: Plan) -> Ticket:
         """Carry a plan out: record what is reused, queue what must be built, make sure that a supervisor runs."""
         from hive.launch import launch
@@ -476,10 +291,6 @@ class Hive(Authoring):
             if not queue.control(self.db).hold:
                 launch(self.home, self._begin)
         return Ticket(plan, tuple(jobs), tuple(done))
-
-    def _has_checkpoints(self, build: Build) -> bool:
-        folder = self.home.checkpoints(build.key)
-        return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
 
     def _begin(self) -> None:
         import threading
@@ -563,6 +374,7 @@ class Hive(Authoring):
 
         Raises RequestError where it cannot be the same build: its recipe, libraries or data are gone or others.
         """
+        from hive import datasets
         from hive.rebuild import recipe_of, work_again
         from hive.recipe import snapshot
 
@@ -578,8 +390,12 @@ class Hive(Authoring):
             artifact, recipe, environment, self._machine(), runner.name, self._is_builtin(artifact), check
         )  # fmt: skip
         work = replace(work, recipe_path=str(snapshot(recipe, self.home.snapshots)))
+        for each in recipe.data:
+            if each.name in artifact.build.data:
+                datasets.fetch(self.home.data, each, self.settings.offline, say)
+        data = artifact.build.data | datasets.sources(self.home.data, recipe, artifact.build.data)
         self._forget_checkpoints([artifact.build])
-        job = queue.enqueue(self.db, [(artifact.build, work)], PRIORITIES["medium"], set())[0]
+        job = queue.enqueue(self.db, [(replace(artifact.build, data=data), work)], PRIORITIES["medium"], set())[0]
         if job.work.check != work.check:
             raise RequestError(f"{name} is being built at this moment", f"job {job.id}", f"hive logs -f {job.id}")
         self._launch()
@@ -656,9 +472,25 @@ class Hive(Authoring):
         runner = self._runner_for(artifact, wanted_runner, say)
         refuse_untrusted(name, allow_unsandboxed or self._is_builtin(artifact), runner.isolation())
         return run_model(
-            self.home, self.store, runner, package, self.settings.offline, self._machine(),
+            self.home, self.store, runner, package, self._bases(artifact), self.settings.offline, self._machine(),
             inputs, output, options, on_event, say, sample,
         )  # fmt: skip
+
+    def _bases(self, artifact: Artifact) -> dict[str, Path]:
+        """Where the artifacts lie that one was built on, as what it needs may need too: name -> folder.
+
+        Where the store has lost one, what is installed under its name does. Raises StoreError if nothing is.
+        """
+        db, found = self._installed_db([artifact.name]), dict[str, Path]()
+        for name, key in artifact.build.dependencies.items():
+            base = installed.artifact_by_key(db, key)
+            if base is None or not self.store.has(base.digest):
+                package = installed.find(db, name)
+                base = installed.artifact(db, package.artifact) if package else None
+            if base is None or not self.store.has(base.digest):
+                raise StoreError(f"{artifact.name} was built on {name}, which is gone", hint=f"hive install {name}")
+            found |= self._bases(base) | {name: self.store.path(base.digest)}
+        return found
 
     def run_flags(self, name: str) -> set[str]:
         """The options of an installed model that are true or false, and so need no value."""
@@ -703,8 +535,10 @@ class Hive(Authoring):
     def load(self, name: str, threads: int, device: str) -> Any:
         from hive.inference import load_model
 
-        package = installed.choose(self._installed_db([name]), name)
-        return load_model(self.store.path(package.artifact), package.name, threads, device)
+        db = self._installed_db([name])
+        package = installed.choose(db, name)
+        bases = self._bases(installed.artifact(db, package.artifact))
+        return load_model(self.store.path(package.artifact), package.name, bases, threads, device)
 
     # -- system
 
@@ -782,31 +616,3 @@ class Hive(Authoring):
             memory_bytes=min(memory_bytes or self.settings.max_memory, machine.memory_bytes()),
             free_disk_bytes=place.f_bavail * place.f_frsize,
         )
-
-    @staticmethod
-    def _limited(recipe: Recipe, request: InstallRequest) -> Recipe:
-        """The recipe with the limits that the user gave instead of its own."""
-        limits = recipe.limits
-        if request.memory_bytes is not None:
-            limits = replace(limits, memory_bytes=request.memory_bytes)
-        if request.wall_s is not None:
-            limits = replace(limits, wall_s=request.wall_s)
-            profiles = {name: replace(profile, wall_s=None) for name, profile in recipe.profiles.items()}
-            return replace(recipe, limits=limits, profiles=profiles)
-        return replace(recipe, limits=limits)
-
-    @staticmethod
-    def _check_python(recipe: Recipe) -> None:
-        # packaging takes 15 ms to import, and nearly every recipe says just this
-        at_least = re.fullmatch(r">=\s*(\d+)\.(\d+)", recipe.python)
-        if not recipe.python or (at_least and sys.version_info >= tuple(map(int, at_least.groups()))):
-            return
-        import platform
-
-        from packaging.specifiers import SpecifierSet
-
-        if not SpecifierSet(recipe.python).contains(platform.python_version()):
-            raise NoCapacity(
-                f"{recipe.name} needs Python {recipe.python}", f"this is {platform.python_version()}",
-                "install hive with another Python",
-            )  # fmt: skip

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hive_runner.frozen import frozen
 
-from hive import garbage, generations, installed, manifest
+from hive import datasets, garbage, generations, installed, manifest, queue
 from hive.cleaning import disk_bytes, remove
 from hive.db import Database
 from hive.errors import StoreError
 from hive.garbage import Garbage
 from hive.mending import mend
-from hive.model import Artifact, Generation, Package
+from hive.model import Artifact, Build, Generation, Package
 from hive.paths import Home
 from hive.store import Damage, Store
 
@@ -23,6 +23,7 @@ from hive.store import Damage, Store
 @frozen
 class Collected:
     garbage: Garbage
+    data: tuple[str, ...]  # data packages that nothing was trained on, by file name
     freed_bytes: int  # on disk
 
 
@@ -99,12 +100,24 @@ class Upkeep:
         before = None if older_than_s is None else time.time() - older_than_s
         if dry_run:
             found = garbage.find(self.db, self.store, before)
-            return Collected(found, self._bytes_of(found))
+            data = self._data(gone=found.artifacts)
+            return Collected(found, _names(data), self._bytes_of(found) + sum(map(disk_bytes, data)))
         found, moved = garbage.collect(self.db, self.store, before)
-        freed = sum(map(disk_bytes, moved))
-        for place in moved:
+        data = self._data()
+        names, freed = _names(data), sum(map(disk_bytes, [*moved, *data]))
+        for place in [*moved, *data]:
             _remove(place)
-        return Collected(found, freed)
+        return Collected(found, names, freed)
+
+    def _data(self, gone: Sequence[Artifact] = ()) -> list[Path]:
+        """The data packages that nothing in the store was trained on, what is `gone` left out, and nothing queued."""
+
+        def builds() -> Iterator[Build]:
+            left_out = {artifact.digest for artifact in gone}
+            yield from (each.build for each in installed.artifacts(self.db) if each.digest not in left_out)
+            yield from (job.build for job in (*queue.running(self.db), *queue.waiting(self.db, limit=1 << 30)))
+
+        return datasets.strays(self.home.data, builds)
 
     def disk_use(self) -> DiskUse:
         """What each artifact and each part of HIVE_HOME takes."""
@@ -124,12 +137,14 @@ class Upkeep:
             "logs of builds": disk_bytes(root / "jobs"),
             "checkpoints": disk_bytes(root / "checkpoints"),
             "runner environments": disk_bytes(root / "environments"),
+            "data packages": disk_bytes(self.home.data),
             "recipe snapshots": disk_bytes(self.home.snapshots),
             "staging": disk_bytes(self.home.staging),
             "database": sum(disk_bytes(path) for path in root.glob("hive.*")),
         }
         found = garbage.find(self.db, self.store, None)
-        return DiskUse(tuple(holdings), parts, shutil.disk_usage(root).free, self._bytes_of(found))
+        collectable = self._bytes_of(found) + sum(map(disk_bytes, self._data(gone=found.artifacts)))
+        return DiskUse(tuple(holdings), parts, shutil.disk_usage(root).free, collectable)
 
     def _bytes_of(self, found: Garbage) -> int:
         return sum(disk_bytes(self.store.path(digest)) for digest in found.digests)
@@ -153,6 +168,10 @@ class Upkeep:
                 yield self.store.path(other.digest)
         yield self.home.staging
         yield self.home.snapshots
+
+
+def _names(data: list[Path]) -> tuple[str, ...]:
+    return tuple(file.name for folder in data for file in sorted(folder.iterdir()) if file.name != datasets.LOCK)
 
 
 def _remove(place: Path) -> None:

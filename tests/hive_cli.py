@@ -132,7 +132,9 @@ class HiveCli:
         """SIGKILL whatever works for this home, and see it gone."""
         for pid in (*self.supervisors(), *self.shims(), *processes_naming(self.home)):
             kill(pid)
-        until(lambda: not (processes_naming(self.home) or self.supervisors() or self.shims()), "every process is gone", 20)
+        until(
+            lambda: not (processes_naming(self.home) or self.supervisors() or self.shims()), "every process is gone", 20
+        )
 
 
 def until(look: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_S) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,48 @@ def test_what_is_needed_is_built_first_and_given_to_the_run(hive: HiveCli) -> No
     assert [job.name for job in reversed(hive.service().jobs(10))] == ["base", "top"]
     automatic = {package.name: package.automatic for package in hive.service().packages()}
     assert automatic == {"base": True, "top": False}
+
+
+def test_code_of_what_is_needed_can_be_imported_in_training_and_use(hive: HiveCli, source: Path) -> None:
+    (source / "base" / "words.py").write_text("WORD = 'shared'\n")
+    (source / "top" / "train.py").write_text(
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from hive_recipe_base.words import WORD\n"
+        "def word(number):\n    return WORD * number\n"
+        "def train(run):\n"
+        "    with ProcessPoolExecutor(1, get_context('spawn')) as pool:\n"
+        "        (run.out / 'weights').write_text(pool.submit(word, 2).result())\n"
+    )
+    (source / "top" / "predict.py").write_text(
+        "from hive_recipe_base.words import WORD\n"
+        "def load(artifact, threads=1, device='cpu'):\n    return WORD + (artifact / 'weights').read_text()\n"
+        "def predict(run):\n"
+        "    run.output.write_text(load(run.artifact) + (run.deps['base'] / 'weights').read_text())\n"
+    )
+    edit(source, "top", "[limits]", "[run]\noutput = '.txt'\n[limits]")
+    hive.ok("install", "top")
+    assert weights(hive, "top") == "sharedshared"
+    (hive.cwd / "in.txt").write_text("")
+    hive.ok("run", "top", "in.txt", "-o", "out.txt")
+    assert (hive.cwd / "out.txt").read_text() == "sharedsharedshared0"
+    code = "import hive; print(hive.load('top'))"
+    done = subprocess.run([sys.executable, "-c", code], env=hive.variables(), capture_output=True, text=True)
+    assert done.stdout == "sharedsharedshared\n", done.stderr
+
+
+def test_a_smoke_build_is_built_on_smoke(hive: HiveCli, source: Path) -> None:
+    for name in ("base", "top"):
+        edit(source, name, "[limits]", "[profiles.standard]\n[profiles.smoke]\nreal = false\n[limits]")
+    hive.ok("install", "--profile", "smoke", "top")
+    assert {each.name: each.profile for each in hive.service().packages()} == {"base": "smoke", "top": "smoke"}
+    assert len(hive.service().jobs(10)) == 2
+    hive.ok("install", "--profile", "smoke", "top")
+    assert len(hive.service().jobs(10)) == 2, "nothing to do"
+    hive.ok("install", "top")
+    assert {each.name: each.profile for each in hive.service().packages()} == {"base": "standard", "top": "standard"}
+    hive.ok("install", "--profile", "smoke", "top")
+    assert {each.name: each.profile for each in hive.service().packages()} == {"base": "standard", "top": "smoke"}
 
 
 def test_asked_for_by_name_it_is_no_longer_automatic(hive: HiveCli) -> None:

@@ -11,10 +11,11 @@ import pytest
 from builders import build, recipe, work
 from hive_cli import RECIPES, HiveCli
 from hive_runner.contract import Metric, RunResult
+from hive_runner.frozen import replace
 
 from hive import bom, card, provenance, queue
 from hive.db import Database
-from hive.model import DataSource, RunInterface
+from hive.model import DataPackage, DataSource, RunInterface
 from hive.paths import Home
 from hive.publish import publish
 from hive.store import BadOutput, Store
@@ -33,6 +34,9 @@ OURS = recipe(
     keywords=("lidar", "point cloud"), task="point-cloud-classification",
     run=RunInterface(inputs=(".laz", ".las"), output=".laz"),
 )  # fmt: skip
+SHAPES = DataPackage(
+    "shapes", "shapes.zip", ("https://example.org/shapes.zip",), "sha256:" + "7" * 64, 120, "CC-BY-3.0"
+)
 BUILD = build(
     data={"user": DataSource("/home/me/tiles", "sha256:" + "d" * 64)}, dependencies={"base": "sha256:" + "e" * 64},
     params={"steps": 100, "rate": 0.5},
@@ -118,7 +122,7 @@ def test_the_card_shows_the_figures_that_its_author_does_not() -> None:
 
 
 def test_the_statement_names_product_parameters_and_inputs() -> None:
-    found = provenance.statement(BUILD, PINS, "sha256:" + "c" * 64, FILES)
+    found = provenance.statement(BUILD, OURS, PINS, "sha256:" + "c" * 64, FILES)
     assert found["_type"] == "https://in-toto.io/Statement/v1"
     assert found["predicateType"] == "https://slsa.dev/provenance/v1"
     assert found["subject"] == [{"name": "weights.safetensors", "digest": {"sha256": "a" * 64}}]
@@ -141,6 +145,19 @@ def test_the_statement_names_product_parameters_and_inputs() -> None:
     ]  # fmt: skip
     assert found["predicate"]["runDetails"] == {"builder": {"id": provenance.BUILDER}}
     assert "/home/me" not in json.dumps(found)
+
+
+def test_a_data_package_is_named_with_where_it_comes_from() -> None:
+    ours, made = replace(OURS, data=(SHAPES,)), replace(BUILD, data={"shapes": DataSource("/h/7/s", SHAPES.digest)})
+    definition = provenance.statement(made, ours, PINS, "", FILES)["predicate"]["buildDefinition"]
+    [found] = [each for each in definition["resolvedDependencies"] if each.get("name") == "data/shapes"]
+    assert found["uri"] == SHAPES.urls[0] and found["digest"] == {"sha256": "7" * 64}
+    bill = bom.document(made, ours, PINS, METRICS, FILES)
+    check_cyclonedx(json.dumps(bill))
+    [part] = [each for each in bill["components"] if each["type"] == "data"]
+    assert part["hashes"] == [{"alg": "SHA-256", "content": "7" * 64}]
+    assert part["licenses"] == [{"expression": "CC-BY-3.0"}]
+    assert part["externalReferences"] == [{"type": "distribution", "url": SHAPES.urls[0]}]
 
 
 # -- bill of materials

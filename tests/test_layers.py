@@ -17,7 +17,7 @@ ROWS = (
     "states model",
     "paths config data versions tables",
     "db",
-    "recipe lint skeleton index lockfile project environments",
+    "recipe lint skeleton index lockfile project environments datasets",
     "resolve gates plan pinning determinism",
     "manifest card provenance bom modelpack tarball",
     "queue store installed generations garbage mending sources compare",
@@ -30,7 +30,7 @@ ROWS = (
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
     "usage snapshot cleaning recovery",
-    "rebuild inference doctor trial upkeep projects builds authoring bundle",
+    "rebuild inference doctor trial upkeep projects builds authoring planning bundle",
     "service",
     "console monitor",
     "cli.options cli.completion cli.runners cli.queue cli.packages cli.upkeep cli.upgrade cli.source cli.recipe",
@@ -40,7 +40,18 @@ ORDER = [name for row in ROWS for name in row.split()]
 
 # What faces a person asks the service; besides, it reads values and makes them from text.
 FRONT_ENDS = ("console", "monitor", "cli")
-FRONT_ENDS_MAY_IMPORT = {"service", "model", "errors", "suggest", "console", "monitor", "config", "plan", "data"}
+FRONT_ENDS_MAY_IMPORT = {
+    "service",
+    "model",
+    "errors",
+    "suggest",
+    "console",
+    "monitor",
+    "config",
+    "plan",
+    "data",
+    "planning",
+}
 
 # A command must start like a small tool: nothing of what trains is ever imported here.
 HEAVY = {"torch", "numpy", "scipy", "safetensors", "pandas", "sklearn", "numba", "laspy"}

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hive.model import Job, Package, Plan, Step
-    from hive.service import Details, Hive, InstallRequest
+    from hive.planning import InstallRequest
+    from hive.service import Details, Hive
 
 
 @click.command()
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--from-scratch", is_flag=True, help="Begin at the first step, whatever an earlier try has saved.")
 @click.option("--pre", "prereleases", is_flag=True, help="Allow pre-releases.")
 @click.option("--allow-unsandboxed", is_flag=True, help="Run a foreign recipe even where nothing isolates it.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: neither libraries nor data.")
 @click.option("--no-wait", is_flag=True, help="Queue the build and return.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only what was installed, or the jobs with --no-wait.")
@@ -47,6 +49,7 @@ def install(
     from_scratch: bool,
     prereleases: bool,
     allow_unsandboxed: bool,
+    offline: bool,
     no_wait: bool,
     dry_run: bool,
     quiet: bool,
@@ -58,7 +61,8 @@ def install(
     """
     from hive.config import parse_bytes, parse_duration_s
     from hive.plan import Choices
-    from hive.service import Hive, InstallRequest
+    from hive.planning import InstallRequest
+    from hive.service import Hive
 
     try:
         memory_bytes = parse_bytes(memory) if memory else None
@@ -70,10 +74,11 @@ def install(
         from hive.data import pin
 
         pinned = pin(data)
-    hive = Hive.open()
+    hive = Hive.open(offline=True) if offline else Hive.open()
     choices = Choices(profile, key_values(params, "--param"), seed, pinned, rebuild)
     request = InstallRequest(
-        names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch, prereleases
+        names, choices, priority, runner, memory_bytes, wall_s, allow_unsandboxed, from_scratch, prereleases,
+        fetch=not dry_run,
     )  # fmt: skip
     tell = teller(quiet or as_json)
     carry_out(hive, [(request, hive.plan(request, tell))], no_wait, dry_run, quiet, as_json)
@@ -448,6 +453,8 @@ def _print_info(details: Details, class_here: str) -> None:
             ("limits", f"{recipe.limits.cpus} CPUs, {size(recipe.limits.memory_bytes)} memory, "
                        f"{size(recipe.limits.disk_bytes)} disk, {duration(recipe.limits.wall_s)}"),
         ]  # fmt: skip
+        for each in recipe.data:
+            rows.append(("data", f"{each.file} ({size(each.size_bytes)}, {each.licence}): {each.help}"))
         for option in recipe.run.options:
             rows.append(("run option", f"--{option.name.replace('_', '-')} (default {option.default}): {option.help}"))
         for param in recipe.params:
@@ -475,7 +482,7 @@ def _print_info(details: Details, class_here: str) -> None:
             ("recipe", short(build.recipe_digest)),
             ("seed", f"{build.seed}, {build.threads} math thread(s), {build.device}"),
             ("params", ", ".join(f"{key}={value}" for key, value in build.params.items()) or "none"),
-            ("data", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "made by the recipe"),
+            ("trained on", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "its own data"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
             ("same bytes on", same_on),
             ("built in", duration(artifact.wall_s) if is_ours else "unknown: it was imported, or the database lost"),

@@ -67,7 +67,8 @@ def sync(
     from hive.cli.packages import carry_out, teller
     from hive.console import say
     from hive.plan import Choices
-    from hive.service import Hive, InstallRequest
+    from hive.planning import InstallRequest
+    from hive.service import Hive
 
     if locked and frozen:
         raise click.UsageError("--locked looks whether the lock is stale, --frozen does not: choose one")

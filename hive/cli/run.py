@@ -30,7 +30,7 @@ def run(
     allow_unsandboxed: bool,
     as_json: bool,
 ) -> None:
-    """Run an installed model on files, in the sandbox.
+    """Run an installed model on files, or on a text if it reads such, in the sandbox.
 
     The model's own options (hive info NAME lists them) are given as --OPTION VALUE.
     """
@@ -41,7 +41,7 @@ def run(
     has_options = any(word.startswith("--") for word in arguments)
     inputs, options = split_arguments(arguments, hive.run_flags(name) if has_options else set())
     if not inputs and not sample:
-        raise click.UsageError(f"hive run {name} wants an input file (or --sample, to let the recipe make one)")
+        raise click.UsageError(f"hive run {name} wants an input (or --sample, to let the recipe make one)")
     if inputs and sample:
         raise click.UsageError("--sample makes an input; leave out yours")
     with BuildDisplay(as_json, name) as display:
@@ -87,6 +87,7 @@ def outcome_json(outcome: RunOutcome) -> dict[str, object]:
         "artifact": outcome.package.artifact,
         "inputs": list(outcome.inputs),
         "output": str(outcome.output),
+        "beside": [str(path) for path in outcome.beside],
         "summary": outcome.summary,
         "runner": outcome.runner,
         "isolation": outcome.isolation,
@@ -115,7 +116,8 @@ def _print_outcome(outcome: RunOutcome) -> None:
             click.echo(f"{label}: {_words(value) if not isinstance(value, float) else figure(value)}")
     cost = f"{duration(outcome.wall_s)}, {size(outcome.peak_memory_bytes)} memory"
     level = outcome.isolation.partition(" ")[0]
-    say(f"wrote {outcome.output} ({cost}; {outcome.runner}, {level})")
+    more = "".join(f", {path.name}" for path in outcome.beside)
+    say(f"wrote {outcome.output}{more} ({cost}; {outcome.runner}, {level})")
 
 
 def _words(value: object) -> str:

@@ -36,7 +36,8 @@ def upgrade(
     from hive.cli.packages import carry_out, teller
     from hive.model import Plan
     from hive.plan import Choices
-    from hive.service import Hive, InstallRequest
+    from hive.planning import InstallRequest
+    from hive.service import Hive
 
     hive = Hive.open()
     request = InstallRequest(

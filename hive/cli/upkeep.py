@@ -91,11 +91,13 @@ def gc(older_than: str | None, dry_run: bool, as_json: bool) -> None:
                 "generations": list(garbage.generations),
                 "artifacts": [{"name": a.name, "version": a.version, "digest": a.digest} for a in garbage.artifacts],
                 "strays": list(garbage.strays),
+                "data": list(done.data),
             }
         )
         return
     rows = [(a.name, a.version, short(a.digest), size(a.size_bytes)) for a in garbage.artifacts]
     rows += [("on no record", "", short(digest), "") for digest in garbage.strays]
+    rows += [("data package", "", name, "") for name in done.data]
     if rows:
         click.echo(table(("NAME", "VERSION", "ARTIFACT", "SIZE"), rows))
     if count := len(garbage.generations):

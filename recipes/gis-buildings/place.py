@@ -17,6 +17,7 @@ Bool = NDArray[np.bool_]
 Local = Callable[[F32, F32], F32]  # heights over a frame's own coordinates, metres
 
 CELL_M = 0.5
+LEAST_RISE_M = 1.0  # of a roof over the ground: what rises less is not told from it
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _building(
     window = frame.window(place.cells)
     if not place.ground[window].size:
         return
-    floor = float(np.quantile(place.ground[window], rng.uniform(0.2, 0.8)))
+    floor = float(np.quantile(place.ground[window], rng.uniform(0.4, 0.9)))
     pitch = float(rng.uniform(*domain.pitch)) * (0.3 if max(frame.half_width, 0) > 14 else 1.0)
     for number, part in enumerate(parts):
         lower = 0.0 if number == 0 or rng.random() < 0.4 else rng.uniform(0, eaves - 2.0)
@@ -265,7 +266,7 @@ def roof_shape(rng: np.random.Generator, kind: str, frame: Frame, pitch: float) 
 
 
 def _raise(place: Place, frame: Frame, eaves: float, roof: Local, is_building: bool = True) -> None:
-    """Put a solid with a roof on the frame: it hides what is lower."""
+    """Put a solid with a roof on the frame: it hides what is lower. On a slope, ground may hide a part of it."""
     window = frame.window(place.cells)
     u, v = frame.local(window)
     inside = (np.abs(u) <= frame.half_length) & (np.abs(v) <= frame.half_width)
@@ -273,7 +274,7 @@ def _raise(place: Place, frame: Frame, eaves: float, roof: Local, is_building: b
     part = place.surface[window]
     part[inside] = np.maximum(part, top)[inside]
     if is_building:
-        place.building[window] |= inside
+        place.building[window] |= inside & (top > place.ground[window] + LEAST_RISE_M)
 
 
 # --- what is no building
@@ -298,7 +299,7 @@ def _furnish(rng: np.random.Generator, place: Place, style: str) -> None:
         frame = _anywhere(rng, place, rng.uniform(2, 12), rng.uniform(2, 8))
         heap = _heap(frame, rng.uniform(1.5, 7), rng.uniform(0.5, 1.0))
         _raise(place, frame, _foot(place, frame), heap, is_building=False)
-    if rng.random() < 0.08:
+    if rng.random() < 0.12:
         frame = _anywhere(rng, place, place.cells * CELL_M, rng.uniform(3, 12))
         _raise(place, frame, float(np.median(place.ground)) + rng.uniform(4, 9), _flat, False)
 

@@ -9,7 +9,7 @@ from crashing import Figure, check_whole, digest, generations, queued
 from hive_cli import HiveCli, until
 
 from hive.plan import Choices
-from hive.service import InstallRequest
+from hive.planning import InstallRequest
 
 CROWD = 20
 

@@ -89,7 +89,7 @@ def test_sample_needs_no_file(tiny: HiveCli) -> None:
 
 
 REFUSED = [
-    (("tiny",), 2, "wants an input file (or --sample"),
+    (("tiny",), 2, "wants an input (or --sample"),
     (("tiny", "numbers.txt", "--sample"), 2, "--sample makes an input"),
     (("tiny", "numbers.txt", "-x"), 2, "there is no option -x"),
     (("tiny", "nothing.txt"), 1, "there is no file nothing.txt"),

@@ -84,12 +84,20 @@ def run_job(spec: JobSpec) -> RunResult:
 
 def _entry_point(spec: JobSpec) -> Callable[[Run], None]:
     """Import the recipe; its function for the action asked for."""
+    for name, folder in _recipes(spec).items():
+        recipe_module.provide(name, folder)
     module, function = ENTRY_POINTS[spec.action]
     action = getattr(recipe_module.load(spec.recipe, Path(spec.recipe_path), module), function, None)
     if not callable(action):
         raise RunnerError(f"recipe {spec.recipe} has no {function}() in {module}.py")
     found: Callable[[Run], None] = action
     return found
+
+
+def _recipes(spec: JobSpec) -> dict[str, Path]:
+    """The recipe and those of the packages it depends on: name -> folder."""
+    needed = {name: Path(folder, "recipe") for name, folder in spec.deps.items()}
+    return {**needed, spec.recipe: Path(spec.recipe_path)}
 
 
 def _prepare(spec: JobSpec, run: Run) -> None:
@@ -106,7 +114,7 @@ def _prepare(spec: JobSpec, run: Run) -> None:
         _remove(run.out)  # so does a half-written artifact
     for folder in (run.scratch, run.out, run.output.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    recipe_module.importable_by_children(spec.recipe, Path(spec.recipe_path), run.scratch)
+    recipe_module.importable_by_children(_recipes(spec), run.scratch)
 
 
 def _leave_signals_to_workers() -> None:

@@ -1,9 +1,12 @@
-"""Load a recipe folder as the Python package `hive_recipe_<name>`, so that its modules import each other relatively."""
+"""Load a recipe folder as the Python package `hive_recipe_<name>`, so that its modules import each other relatively.
+
+Those of the packages it depends on it imports by that name: `from hive_recipe_base.model import Net`.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
 from pathlib import Path
@@ -17,10 +20,15 @@ def package_name(recipe: str) -> str:
 
 def load(recipe: str, folder: Path, module: str) -> ModuleType:
     """Import `module` ("train", "predict") of the recipe in `folder`. The folder is only read, never written."""
+    provide(recipe, folder)
+    return import_module(f"{package_name(recipe)}.{module}")
+
+
+def provide(recipe: str, folder: Path) -> None:
+    """Make the modules of the recipe in `folder` importable. The first folder of a name counts."""
     name = package_name(recipe)
-    if name not in sys.modules:
+    if not any(isinstance(finder, _RecipeFinder) and finder.name == name for finder in sys.meta_path):
         sys.meta_path.insert(0, _RecipeFinder(name, folder))
-    return import_module(f"{name}.{module}")
 
 
 class _SourceLoader(SourceFileLoader):
@@ -60,9 +68,10 @@ class _RecipeFinder:
         return None
 
 
-def importable_by_children(recipe: str, folder: Path, scratch: Path) -> None:
-    """Let worker processes that are spawned, not forked, import the recipe: they inherit sys.path and nothing else."""
+def importable_by_children(recipes: Mapping[str, Path], scratch: Path) -> None:
+    """Let worker processes that are spawned, not forked, import recipes: they inherit sys.path and nothing else."""
     packages = scratch / ".packages"
     packages.mkdir(parents=True, exist_ok=True)
-    (packages / package_name(recipe)).symlink_to(folder.absolute(), target_is_directory=True)
+    for recipe, folder in recipes.items():
+        (packages / package_name(recipe)).symlink_to(folder.absolute(), target_is_directory=True)
     sys.path.append(str(packages))
