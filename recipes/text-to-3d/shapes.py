@@ -1,0 +1,128 @@
+"""The corpus as the networks take it: voxels of every shape, what there is to say of it, and who is held out."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from hive_recipe_shape_corpus.grammar import HELD_OUT_FAMILIES
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from .autoencoder import CELLS, COLOUR_CELLS, Voxels
+from .captions import Heights, Seen, is_held_out, see
+from .probes import dominant_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hive_recipe_shape_corpus.corpus import Corpus, Item
+
+SUBCELLS = 8  # of the solid in one cell
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """n shapes, as small whole numbers because all of them stay in memory."""
+
+    items: tuple[Item, ...]
+    seen: tuple[Seen, ...]
+    heights: Heights
+    filled: NDArray[np.uint8]  # (n, 64, 64, 64), 0..SUBCELLS
+    colour: NDArray[np.uint8]  # (n, 32, 32, 32, 3) sRGB
+    coloured: NDArray[np.bool_]  # (n, 32, 32, 32), at a surface
+    training: tuple[int, ...]  # for both networks
+    held_out: tuple[int, ...]  # combinations of words that training never sees
+    validation: tuple[int, ...]
+    test: tuple[int, ...]  # names that training never sees
+    strange: tuple[int, ...]  # whole families that training never sees
+
+    def voxels(self, index: NDArray[np.int64], rng: np.random.Generator | None = None) -> Voxels:
+        """The shapes of these numbers. rng: mirror them, and give their colours other places, each by chance."""
+        filled, colour, coloured = (each[index] for each in (self.filled, self.colour, self.coloured))
+        if rng is not None:
+            for each in range(len(index)):
+                axes = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
+                filled[each], colour[each], coloured[each] = (
+                    np.flip(grid[each], axes) for grid in (filled, colour, coloured)
+                )
+                colour[each] = colour[each][..., rng.permutation(3)]
+        return Voxels(
+            torch.from_numpy(filled).float() / SUBCELLS,
+            (torch.from_numpy(colour).float() / 255).permute(0, 4, 1, 2, 3).contiguous(),
+            torch.from_numpy(coloured),
+        )
+
+    def mirrored(self, index: NDArray[np.int64]) -> Voxels:
+        """The shapes of these numbers, left and right changed."""
+        voxels = self.voxels(index)
+        return Voxels(voxels.filled.flip(1), voxels.colour.flip(2), voxels.coloured.flip(1))
+
+
+def read_shapes(corpus: Corpus, items: tuple[Item, ...], workers: int, progress: Callable[[int], None]) -> Shapes:
+    """The shapes of these items, unpacked by worker processes."""
+    filled = np.zeros((len(items), *3 * [CELLS]), np.uint8)
+    colour = np.zeros((len(items), *3 * [COLOUR_CELLS], 3), np.uint8)
+    coloured = np.zeros((len(items), *3 * [COLOUR_CELLS]), bool)
+    names = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        for number, one in enumerate(pool.map(partial(_read, corpus), items, chunksize=8)):
+            filled[number], colour[number], coloured[number], name = one
+            names.append(name)
+            progress(number + 1)
+    known = [each for each, item in enumerate(items) if item.split == "train" and item.kind == "grammar"]
+    heights = Heights.of([items[each].family for each in known], [items[each].size_m for each in known])
+    seen = tuple(see(item, name, heights) for item, name in zip(items, names, strict=True))
+    numbers = range(len(items))
+    strange = {each for each in numbers if items[each].family in HELD_OUT_FAMILIES}
+    apart = {each for each in numbers if is_held_out(seen[each])} - strange
+    split = {
+        name: tuple(each for each in numbers if items[each].split == name and each not in apart | strange)
+        for name in ("train", "validation", "test")
+    }
+    return Shapes(
+        items, seen, heights, filled, colour, coloured,
+        split["train"], tuple(sorted(apart)), split["validation"], split["test"], tuple(sorted(strange)),
+    )  # fmt: skip
+
+
+def _read(corpus: Corpus, item: Item) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_], str]:
+    """filled, colour and coloured of one shape, and the name of its colour where no attribute has it."""
+    solid = corpus.solid(item)
+    colour = _blocks(corpus.colour(item).astype(np.float32), 2).mean((1, 3, 5)).round().astype(np.uint8)
+    name = dominant_colour(corpus.mesh(item)) if item.kind == "furniture" else ""
+    return share_filled(solid), colour, near_surface(solid), name
+
+
+def share_filled(solid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(128, 128, 128) -> how many of its eight subcells each cell of 64^3 has filled."""
+    return _blocks(solid.astype(np.uint8), 2).sum((1, 3, 5), dtype=np.uint8)
+
+
+def near_surface(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The cells of 32^3 that have both inside and outside in them or beside them."""
+    blocks = _blocks(solid, solid.shape[0] // COLOUR_CELLS)
+    some = ndimage.binary_dilation(blocks.any((1, 3, 5)), np.ones((3, 3, 3)))
+    whole = ndimage.binary_erosion(blocks.all((1, 3, 5)), np.ones((3, 3, 3)))
+    found: NDArray[np.bool_] = some & ~whole
+    return found
+
+
+def _blocks(grid: NDArray[np.generic], side: int) -> NDArray[np.generic]:
+    """(n, n, n, ...) -> (n/side, side, n/side, side, n/side, side, ...)."""
+    coarse = grid.shape[0] // side
+    return grid.reshape(coarse, side, coarse, side, coarse, side, *grid.shape[3:])
+
+
+def latents_of(encode: Callable[[Voxels], Tensor], shapes: Shapes, index: tuple[int, ...], mirrored: bool) -> Tensor:
+    """(n, 8, 8, 8, 8), encoded a few at a time."""
+    take = shapes.mirrored if mirrored else shapes.voxels
+    chunks = [np.array(index[start : start + 16]) for start in range(0, len(index), 16)]
+    with torch.inference_mode():
+        return torch.cat([encode(take(chunk)) for chunk in chunks])
