@@ -1,0 +1,55 @@
+"""What the base package makes of pictures of known objects, as views to train on and to measure with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from hive_recipe_image_to_3d.data import look
+from hive_recipe_image_to_3d.frustum import Frustum
+from hive_recipe_image_to_3d.reconstruct import Reconstruction, Reconstructor
+from hive_recipe_shape_corpus.corpus import Item
+
+from .data import View, in_bytes, open_corpus, pick, save_view, true_depths
+from .lift import in_frame_of, lift, solid_of
+from .volume import F32, Bool, distance
+
+MESH_CELLS = 128
+UNSEEN_CELLS = 16  # of a mesh that nobody looks at
+
+
+@dataclass(frozen=True)
+class Known:
+    """A picture of a known object, reconstructed."""
+
+    item: Item
+    frustum: Frustum  # where the object was seen
+    depths: F32  # (SIDE,)*3 of the object, in its own frame
+    seen: Reconstruction
+    solid: Bool  # (SIDE,)*3 the base's shape
+
+
+@cache
+def open_base(artifact: Path) -> Reconstructor:
+    return Reconstructor(artifact)
+
+
+def known(corpus: Path, base: Path, item: Item, rng: np.random.Generator, faults: bool, mesh_cells: int) -> Known:
+    """Draw a view of the item, and have the base reconstruct it. faults: those of photographs."""
+    opened = open_corpus(corpus)
+    view = look(opened, item, rng, faults)
+    seen = open_base(base).reconstruct(view.rgba, mesh_cells=mesh_cells)
+    return Known(item, view.frustum, true_depths(opened, item), seen, solid_of(seen))
+
+
+def make_base_view(seed: int, corpus: Path, base: Path, folder: Path, index: int) -> Path:
+    """Training view `index`, as a file."""
+    path = folder / f"{index:05}.npz"
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, 0xBA5E])))
+    item = pick(open_corpus(corpus), "train", rng)
+    found = known(corpus, base, item, rng, faults=True, mesh_cells=UNSEEN_CELLS)
+    truth = in_frame_of(found.depths, found.frustum, found.seen.frustum)
+    save_view(path, View(in_bytes(distance(found.solid)), in_bytes(truth), lift(found.seen)))
+    return path

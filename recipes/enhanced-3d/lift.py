@@ -1,0 +1,75 @@
+"""What the base package saw, brought onto the grid: its solid, and its picture lifted along the rays."""
+
+from __future__ import annotations
+
+import numpy as np
+from hive_recipe_image_to_3d.frustum import Frustum
+from hive_recipe_image_to_3d.reconstruct import Reconstruction
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .volume import CELLS, F32, MARGIN, REACH, SIDE, Bool
+
+OFFSET_CELLS = 8.0  # depth behind the front that counts as near it
+OUTLINE_PX = 4.0  # distance from the outline that counts as near it
+
+
+def solid_of(seen: Reconstruction) -> Bool:
+    """(SIDE,)*3 the base's shape."""
+    return _field(seen, SIDE) > 0
+
+
+def lift(seen: Reconstruction) -> NDArray[np.int8]:
+    """(5, SIDE/2, SIDE/2, SIDE/2) in 1/127: 1; distance from the picture's outline, above 0 inside; depth behind the
+    front; the base's own logit; brightness of the pixel."""
+    half = SIDE // 2
+    columns, rows, depth = seen.camera.pixels(_points(half), len(seen.rgba)).T
+    at = np.stack([rows, columns])
+    opaque = seen.rgba[..., 3] > 127
+    front = _spread(np.where(np.isfinite(seen.depth), seen.depth, 0), np.isfinite(seen.depth))
+    light = _spread(seen.rgba[..., :3].mean(2) / 127.5 - 1, opaque)
+    outline, front, light = (
+        ndimage.map_coordinates(image, at, order=1, mode="nearest")
+        for image in (seen.frustum_field.outline, front, light)
+    )
+    channels = [
+        np.ones(half**3),
+        np.tanh(outline / OUTLINE_PX),
+        np.tanh((depth - front) * CELLS / OFFSET_CELLS),
+        np.tanh(_field(seen, half).ravel() / 4),
+        light,
+    ]
+    return np.asarray(np.round(np.stack(channels).reshape(-1, half, half, half) * 127), np.int8)
+
+
+def in_frame_of(truth: F32, true: Frustum, found: Frustum) -> F32:
+    """Depths of the true object, on the grid of its own frame, moved to the grid of a reconstruction's frame so that
+    both look alike in the picture."""
+    corners = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
+    there = found.from_object(corners) * np.float32(true.unit)
+    there[:, 2] += np.float32(true.seen_depth)
+    moved = true.camera.placed(there).astype(np.float64)
+    matrix = (moved[1:] - moved[0]).T  # from places of the found frame to those of the true one
+    middle = (SIDE - 1) / 2
+    offset = moved[0] * CELLS + middle - matrix @ np.full(3, middle)
+    scale = float(np.cbrt(np.linalg.det(matrix)))
+    field = ndimage.affine_transform(truth, matrix, offset, order=1, mode="constant", cval=-REACH)
+    return np.clip(field / np.float32(scale), -REACH, REACH).astype(np.float32)
+
+
+def _points(side: int) -> F32:
+    """(side**3, 3): centres of the cells of the grid, or of larger ones, in the object's frame."""
+    axis = (((np.arange(side) + 0.5) * (SIDE / side) - MARGIN) / CELLS - 0.5).astype(np.float32)
+    return np.stack([each.ravel() for each in np.meshgrid(axis, axis, axis, indexing="ij")], 1)
+
+
+def _field(seen: Reconstruction, side: int) -> F32:
+    return seen.frustum_field.at(seen.frustum.from_object(_points(side))).reshape((side,) * 3)
+
+
+def _spread(image: NDArray[np.float64], known: Bool) -> F32:
+    """Of each pixel that is not known, the nearest that is."""
+    if not known.any():
+        return np.zeros(image.shape, np.float32)
+    rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return image[rows, columns].astype(np.float32)
