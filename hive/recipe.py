@@ -169,6 +169,8 @@ def _data(table: Table) -> tuple[str, tuple[DataPackage, ...]]:
 def _data_package(name: str, table: Table) -> DataPackage:
     if not IDENTIFIER.fullmatch(name):
         raise table.mistake(f"{table.name} is not a name in Python, by which the recipe could ask for it")
+    if "size" not in table.values:
+        raise table.mistake(f"{table.name} has no size, in bytes")
     package = DataPackage(
         name=name,
         file=table.like("file", FILE_NAME, "the name of a file"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hive.errors import RequestError
 from hive.index import Index
-from hive.model import Gate, Limits, Param
+from hive.model import DataPackage, Gate, Limits, Param
 from hive.recipe import RecipeError, digest_recipe, mistakes, parse_value, read_recipe, snapshot
 
 SMALLEST = """
@@ -63,6 +63,8 @@ choices = ["a", "b"]
 [profiles.standard]
 gates = ["miou >= 0.65", "error < 2"]
 expected = "20min"
+data = ["shapes"]
+otherwise = "smoke"
 
 [profiles.smoke]
 real = false
@@ -74,6 +76,8 @@ inputs = [".laz", ".las"]
 output = ".laz"
 outputs = [".las"]
 input_help = "a point cloud"
+beside = [".json", "-*.las"]
+text = true
 
 [run.options.tile]
 default = 50.0
@@ -81,6 +85,14 @@ help = "metres"
 
 [data.user]
 help = "a folder of tiles"
+
+[data.shapes]
+file = "shapes_1.8-1_all.deb"
+urls = ["https://example.org/shapes.deb", "http://example.com/s"]
+sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+size = 120
+licence = "CC-BY-3.0"
+help = "shapes"
 """
 
 
@@ -112,7 +124,12 @@ def test_every_field(tmp_path: Path) -> None:
     assert (smoke.real, smoke.params, smoke.wall_s) == (False, {"steps": 5}, 60)
     assert (recipe.run.inputs, recipe.run.output, recipe.run.outputs) == ((".laz", ".las"), ".laz", (".las",))
     assert recipe.run.options == (Param("tile", 50.0, "metres"),)
+    assert (recipe.run.beside, recipe.run.text) == ((".json", "-*.las"), True)
     assert recipe.data_help == "a folder of tiles"
+    assert (standard.data, standard.otherwise, smoke.data, smoke.otherwise) == (("shapes",), "smoke", (), "")
+    urls = ("https://example.org/shapes.deb", "http://example.com/s")
+    digest = "sha256:" + "0123456789abcdef" * 4
+    assert recipe.data == (DataPackage("shapes", "shapes_1.8-1_all.deb", urls, digest, 120, "CC-BY-3.0", "shapes"),)
 
 
 def changed(old: str, new: str) -> str:
@@ -197,7 +214,21 @@ MALFORMED = {
     "run-input-without-a-dot": changed('[".laz", ".las"]', '["laz"]'),
     "run-output-number": changed('output = ".laz"', "output = 4"),
     "run-option-without-default": changed("default = 50.0", ""),
-    "data-is-a-number": changed("[data.user]\nhelp = \"a folder of tiles\"", "data = 4"),
+    "run-beside-a-path": changed('"-*.las"', '"/../x.las"'),
+    "run-beside-anything": changed('"-*.las"', '"*"'),
+    "run-text-a-word": changed("text = true", 'text = "yes"'),
+    "data-is-a-number": SMALLEST + "\ndata = 4".replace("\n", "\n", 1),
+    "data-package-without-a-digest": changed("sha256 =", "# sha256 ="),
+    "data-package-with-a-short-digest": changed('"0123456789abcdef', '"'),
+    "data-package-without-an-address": changed('urls = ["https://example.org/shapes.deb", "http://example.com/s"]', ""),
+    "data-package-from-a-file": changed("http://example.com/s", "file:///etc/passwd"),
+    "data-package-outside-its-folder": changed('"shapes_1.8-1_all.deb"', '"../shapes.deb"'),
+    "data-package-without-a-licence": changed('licence = "CC-BY-3.0"', ""),
+    "data-package-without-a-size": changed("size = 120", ""),
+    "data-package-no-name-in-python": changed("[data.shapes]", "[data.my-shapes]"),
+    "profile-wants-unknown-data": changed('data = ["shapes"]', 'data = ["shape"]'),
+    "profile-otherwise-nothing": changed('otherwise = "smoke"', 'otherwise = "tiny"'),
+    "profile-otherwise-no-better": changed('otherwise = "smoke"', 'otherwise = "standard"'),
 }  # fmt: skip
 
 
