@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .mesh import F32, Mesh
 
 NEAREST = 1e-3  # faces that reach behind it are not drawn
+EDGE = 1e-5  # samples: so far beyond its edge a face is drawn, lest rounding leave cracks
 LIGHT = (-0.4, 0.5, -0.75)  # towards the light, in the camera's frame: from over the left shoulder
 AMBIENT = 0.45  # share of a face's colour seen where the light does not reach
 
@@ -76,18 +77,14 @@ def render(
     """Draw the mesh. samples: along each side of a pixel. light: towards it, in the camera's frame (x, y, z)."""
     fine = size_px * samples
     corners = camera.pixels(mesh.vertices, fine)
-    depth, face = _draw(corners, mesh.faces.astype(np.int32), fine)
+    depth, face = draw(corners, mesh.faces.astype(np.int32), fine)
     normals, colours = _shade(mesh, camera, np.asarray(light, np.float32), ambient)
-    hit = face >= 0
-    index = np.where(hit, face, 0)
-    alpha = _pooled(hit[..., None].astype(np.float32), samples)
-    weight = np.maximum(alpha, 1e-6)
-    colour = _pooled(colours[index] * hit[..., None], samples) / weight
-    normal = _pooled(normals[index] * hit[..., None], samples)
-    normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-    rgba = np.concatenate([np.clip(colour, 0, 255), alpha * 255], 2)
-    nearest = depth.reshape(size_px, samples, size_px, samples).min((1, 3))
-    return Picture((rgba + 0.5).astype(np.uint8), nearest, normal.astype(np.float32))
+    rgba, normal = _pooled(face, normals, colours, samples)
+    nearest = depth[::samples, ::samples].copy()
+    for row in range(samples):
+        for column in range(samples):
+            np.minimum(nearest, depth[row::samples, column::samples], out=nearest)
+    return Picture(rgba, nearest, normal)
 
 
 def _shade(mesh: Mesh, camera: Camera, light: F32, ambient: float) -> tuple[F32, F32]:
@@ -102,14 +99,35 @@ def _shade(mesh: Mesh, camera: Camera, light: F32, ambient: float) -> tuple[F32,
     return normals, (mesh.colours * lit[:, None]).astype(np.float32)
 
 
-def _pooled(image: F32, samples: int) -> F32:
-    h, w, channels = image.shape
-    blocks = image.reshape(h // samples, samples, w // samples, samples, channels)
-    return np.asarray(blocks.mean((1, 3)), np.float32)
+@njit("Tuple((uint8[:,:,:], float32[:,:,:]))(int32[:,:], float32[:,:], float32[:,:], int64)", nogil=True)
+def _pooled(face, normals, colours, samples):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Colour and coverage, and unit normal, of every pixel from the faces at its samples."""
+    size = len(face) // samples
+    rgba, normal = np.zeros((size, size, 4), np.uint8), np.zeros((size, size, 3), np.float32)
+    total, across = np.zeros(3), np.zeros(3)
+    for row in range(size):
+        for column in range(size):
+            hits = 0
+            total[:], across[:] = 0.0, 0.0
+            for y in range(row * samples, (row + 1) * samples):
+                for x in range(column * samples, (column + 1) * samples):
+                    f = face[y, x]
+                    if f >= 0:
+                        hits += 1
+                        for k in range(3):
+                            total[k] += colours[f, k]
+                            across[k] += normals[f, k]
+            if hits:
+                length = max(np.sqrt((across**2).sum()), 1e-6)
+                for k in range(3):
+                    rgba[row, column, k] = np.uint8(min(max(total[k] / hits, 0.0), 255.0) + 0.5)
+                    normal[row, column, k] = across[k] / length
+                rgba[row, column, 3] = np.uint8(255.0 * hits / samples**2 + 0.5)
+    return rgba, normal
 
 
 @njit("Tuple((float32[:,:], int32[:,:]))(float32[:,:], int32[:,:], int64)", nogil=True)
-def _draw(corners, faces, size):  # type: ignore[no-untyped-def]  # pragma: no cover
+def draw(corners, faces, size):  # type: ignore[no-untyped-def]  # pragma: no cover
     """Depth and index of the nearest face at every sample. corners: (n, 3) column, row, depth."""
     depth = np.full((size, size), np.inf, np.float32)
     face = np.full((size, size), -1, np.int32)
@@ -118,23 +136,29 @@ def _draw(corners, faces, size):  # type: ignore[no-untyped-def]  # pragma: no c
         za, zb, zc = corners[i, 2], corners[j, 2], corners[k, 2]
         if min(za, zb, zc) < NEAREST:
             continue
-        xa, ya, xb, yb, xc, yc = (
-            corners[i, 0], corners[i, 1], corners[j, 0], corners[j, 1], corners[k, 0], corners[k, 1],
-        )  # fmt: skip
+        xa, xb, xc = float(corners[i, 0]), float(corners[j, 0]), float(corners[k, 0])
+        ya, yb, yc = float(corners[i, 1]), float(corners[j, 1]), float(corners[k, 1])
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
         if area == 0.0:
             continue
-        left, right = max(np.ceil(min(xa, xb, xc)), 0.0), min(np.floor(max(xa, xb, xc)), size - 1.0)
+        # the weights of two corners, as linear functions of the column and the row
+        a_column, a_row, a_zero = (yb - yc) / area, (xc - xb) / area, (xb * yc - xc * yb) / area
+        b_column, b_row, b_zero = (yc - ya) / area, (xa - xc) / area, (xc * ya - xa * yc) / area
         top, bottom = max(np.ceil(min(ya, yb, yc)), 0.0), min(np.floor(max(ya, yb, yc)), size - 1.0)
-        # one over the depth is linear on the screen; its two slopes, and that of the weights
+        left, right = max(np.ceil(min(xa, xb, xc)), 0.0), min(np.floor(max(xa, xb, xc)), size - 1.0)
         for row in range(int(top), int(bottom) + 1):
-            for column in range(int(left), int(right) + 1):
-                wa = ((xb - column) * (yc - row) - (xc - column) * (yb - row)) / area
-                wb = ((xc - column) * (ya - row) - (xa - column) * (yc - row)) / area
-                wc = 1.0 - wa - wb
-                if wa < 0.0 or wb < 0.0 or wc < 0.0:
-                    continue
-                z = np.float32(1.0 / (wa / za + wb / zb + wc / zc))
+            first, last = left, right
+            wa, wb = a_zero + a_row * row, b_zero + b_row * row
+            for start, slope in ((wa, a_column), (wb, b_column), (1.0 - wa - wb, -a_column - b_column)):
+                if slope > 0.0:
+                    first = max(first, np.ceil(-start / slope - EDGE))
+                elif slope < 0.0:
+                    last = min(last, np.floor(-start / slope + EDGE))
+                elif start < 0.0:
+                    last = -1.0
+            for column in range(int(first), int(last) + 1):
+                weight_a, weight_b = wa + a_column * column, wb + b_column * column
+                z = np.float32(1.0 / (weight_a / za + weight_b / zb + (1.0 - weight_a - weight_b) / zc))
                 if z < depth[row, column]:
                     depth[row, column] = z
                     face[row, column] = f
