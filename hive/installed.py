@@ -203,6 +203,19 @@ def dependents(db: Database, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def outlived(db: Database) -> dict[str, tuple[str, ...]]:
+    """Packages that were built on another build of what they need than is active now: name -> what they need."""
+    active = {package.name: package for package in packages(db)}
+    found = {}
+    for name in depends(db).keys() & active.keys():
+        built_on = artifact(db, active[name].artifact).build.dependencies
+        others = [base for base, key in built_on.items()
+                  if base in active and artifact(db, active[base].artifact).build_key != key]  # fmt: skip
+        if others:
+            found[name] = tuple(sorted(others))
+    return found
+
+
 def orphans(db: Database, without: Iterable[str] = ()) -> list[Package]:
     """Packages that were installed for others, and that none needs; `without`: as if these were gone."""
     there = {package.name: package for package in packages(db) if package.name not in set(without)}

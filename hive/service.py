@@ -68,6 +68,7 @@ class Details:
     versions: tuple[str, ...] = ()  # that its source has, the newest first
     inactive: tuple[Package, ...] = ()  # other versions that the store has
     figures: tuple[Path, ...] = ()  # that the recipe drew
+    outlived: tuple[str, ...] = ()  # of what it was built on: another build is active by now
 
 
 @frozen
@@ -186,6 +187,7 @@ class Hive(Planning):
         return Details(
             name, recipe, package, artifact, folder, tuple(release.version for release in releases), tuple(stored),
             tuple(self._figures(artifact)) if artifact else (),
+            self.outlived().get(name, ()) if package and package.active else (),
         )  # fmt: skip
 
     def _figures(self, artifact: Artifact) -> Iterator[Path]:
@@ -324,6 +326,10 @@ class Hive(Planning):
                 f"--cascade removes {', '.join(sorted(staying))} too",
             )  # fmt: skip
         return packages + [installed.get(db, name) for name in sorted(staying)]
+
+    def outlived(self) -> dict[str, tuple[str, ...]]:
+        """Packages that were built on another build of what they need than is active now: name -> what they need."""
+        return installed.outlived(self._reading) if self._reading else {}
 
     def orphans(self, without: Iterable[str] = ()) -> list[Package]:
         """Packages that were installed for others, and that none needs (any more, if `without` were gone)."""

@@ -155,6 +155,15 @@ def test_another_base_is_another_build(hive: HiveCli) -> None:
     assert first.artifact != second.artifact
 
 
+def test_another_base_offers_to_build_anew_what_needs_it(hive: HiveCli) -> None:
+    hive.ok("install", "top")
+    changed = hive.ok("install", "base", "--seed", "5")
+    assert "top was built on the base before. To build it anew:\n  hive install --rebuild top\n" in changed.err
+    assert "another build of base than is installed" in hive.ok("info", "top").out
+    assert "built on" not in hive.ok("install", "--rebuild", "top").err
+    assert "another build" not in hive.ok("info", "top").out
+
+
 def test_what_is_needed_is_not_removed(hive: HiveCli) -> None:
     hive.ok("install", "top")
     refused = hive("remove", "base")

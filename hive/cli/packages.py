@@ -140,6 +140,11 @@ def carry_out(
             say(render_error(later))
         if failures:
             raise failures[0]
+        changed = {job.name for job in finished}
+        for name, bases in sorted(hive.outlived().items()):
+            if changed & set(bases):
+                tell(f"{name} was built on the {', '.join(bases)} before. To build it anew:")
+                tell(f"  hive install --rebuild {name}")
     if as_json:
         names = {step.recipe.name for step in steps}
         print_json(
@@ -485,6 +490,7 @@ def _print_info(details: Details, class_here: str) -> None:
             ("trained on", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "its own data"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
             ("same bytes on", same_on),
+            *(("built on", f"another build of {base} than is installed") for base in details.outlived),
             ("built in", duration(artifact.wall_s) if is_ours else "unknown: it was imported, or the database lost"),
         ]  # fmt: skip
     width = max(len(label) for label, _ in rows)
