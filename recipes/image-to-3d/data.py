@@ -124,7 +124,7 @@ def _seen(mesh: Mesh, rng: np.random.Generator) -> tuple[Frustum, Picture]:
     for _ in range(TRIES):
         azimuth, elevation, fov = rng.uniform(-180, 180), rng.uniform(*ELEVATIONS_DEG), rng.uniform(*FOVS_DEG)
         camera = fitted(mesh.vertices, azimuth, elevation, fov, fill, (float(off[0]), float(off[1])))
-        light = np.append(rng.uniform(-1, 1, 2) + [0, 0.4], -rng.uniform(0.3, 1.2))
+        light = (rng.uniform(-1, 1), rng.uniform(-0.6, 1.4), -rng.uniform(0.3, 1.2))
         picture = render(mesh, camera, SIZE_PX, 2, light, float(rng.uniform(0.3, 0.85)))
         seen = picture.depth[np.isfinite(picture.depth)]
         if len(seen) < 100:
@@ -179,9 +179,7 @@ def worn(rgba: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]
     return (np.clip(np.concatenate([colour, alpha[..., None]], 2), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def in_order(
-    make: Callable[[int], Batch], first: int, last: int, workers: int
-) -> Iterator[Batch]:
+def in_order(make: Callable[[int], Batch], first: int, last: int, workers: int) -> Iterator[Batch]:
     """make(first) .. make(last - 1), made ahead by worker processes."""
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         waiting: deque[Future[Batch]] = deque()

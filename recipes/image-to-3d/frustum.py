@@ -41,13 +41,16 @@ class Frustum:
         seen[:, 2] -= self.seen_depth
         return np.asarray(seen / np.float32(self.unit), np.float32)
 
+    def to_object(self, points: F32) -> F32:
+        """The way back."""
+        here = points * np.float32(self.unit)
+        here[:, 2] += np.float32(self.seen_depth)
+        return self.camera.placed(here)
+
     def points(self, u: F32, v: F32, s: F32) -> F32:
         """(u, v, s), (n,) each -> object frame, (n, 3)."""
-        camera = self.camera
-        widening = 1 + s * camera.tangent
-        here = np.stack([u * widening, v * widening, s], 1) * np.float32(self.unit)
-        here[:, 2] += np.float32(self.seen_depth)
-        return camera.placed(here.astype(np.float32))
+        widening = 1 + s * np.float32(self.camera.tangent)
+        return self.to_object(np.stack([u * widening, v * widening, s], 1).astype(np.float32))
 
 
 def fitted(
