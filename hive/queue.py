@@ -211,10 +211,13 @@ def tries_counted(db: Database, job_id: int) -> int:
     return counted["tries"] if counted else 0
 
 
-def fail_stranded(db: Database) -> list[Job]:
-    """Fail the waiting jobs that need one which failed or was cancelled; they in turn strand others."""
+def fail_stranded(db: Database, since: int | None = None) -> list[Job]:
+    """Fail the waiting jobs that need one which failed or was cancelled; they in turn strand others.
+
+    since: the number of an event before which all have been failed already: what is older is not looked at.
+    """
     failed: list[Job] = []
-    while rows := db.all("jobs.stranded"):
+    while rows := db.all("jobs.stranded") if since is None else db.all("jobs.stranded_lately", since=since):
         with db.write():
             for row in rows:
                 lost_id, past = row["lost_id"], {"cancelled": "was cancelled"}.get(row["lost_state"], row["lost_state"])

@@ -81,6 +81,7 @@ class Supervisor:
         self.running: dict[tuple[int, int], Running] = {}  # by job and attempt
         self.told_of: set[int] = set()  # the descriptors that were readable when it last slept
         self.looked_at: tuple[int, int] | None = None  # what had been written when it last looked at the jobs
+        self.stranded_until: int | None = None  # the event before which no job waits for what will not come
         self.draining = False
         self.shift = queue.control(db).shift
         self._control: tuple[int, QueueControl] | None = None  # with the version of the database that it was read at
@@ -172,7 +173,9 @@ class Supervisor:
         _ = self.store
 
     def start_what_fits(self) -> None:
-        queue.fail_stranded(self.db)
+        newest = queue.newest_event(self.db)
+        queue.fail_stranded(self.db, self.stranded_until)
+        self.stranded_until = newest
         while True:
             allowed = replace(self.machine, runners=runners_wanted(self.control, self.machine.runners))
             used = [live.job.work.limits for live in self.running.values()]

@@ -53,6 +53,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self._open()
         self.plain: dict[int, Plain] = {}
+        self.stranded_until: int | None = None
 
     def teardown(self) -> None:
         if hasattr(self, "db"):
@@ -198,7 +199,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def fail_stranded(self) -> None:
-        failed = {job.id for job in queue.fail_stranded(self.db)}
+        newest = queue.newest_event(self.db)
+        failed = {job.id for job in queue.fail_stranded(self.db, self.stranded_until)}
+        self.stranded_until = newest
         lost = (JobState.FAILED, JobState.CANCELLED)
         while stranded := [
             each

@@ -361,6 +361,17 @@ def test_what_needs_a_failed_job_fails_too_all_the_way(db: Database) -> None:
     assert queue.fail_stranded(db) == []
 
 
+def test_what_waits_in_vain_is_found_by_what_was_told_lately(db: Database) -> None:
+    for name in "ab":
+        queue.enqueue(db, [(build(name), work()), (build(f"{name}2", dependencies={name: "k"}), work())], 1, set())
+    queue.cancel(db, 1)
+    before = queue.newest_event(db)
+    assert queue.fail_stranded(db, before) == [], "nothing was told after that"
+    queue.cancel(db, 3)
+    assert [job.name for job in queue.fail_stranded(db, before)] == ["b2"]
+    assert [job.name for job in queue.fail_stranded(db)] == ["a2"]
+
+
 # People
 
 

@@ -181,6 +181,17 @@ FROM jobs j JOIN job_needs n ON n.job_id = j.id JOIN jobs d ON d.id = n.needs_id
 WHERE j.priority IN (0, 1, 2) AND j.state = 'queued' AND j.finished_at IS NULL AND d.state IN ('failed', 'cancelled')
 GROUP BY j.id;
 
+-- name: stranded_lately
+-- The same, of the jobs of which something was told after event :since, and those that need them or are needed by them.
+WITH told AS (SELECT DISTINCT job_id FROM job_events WHERE id > :since),
+    need AS (
+        SELECT n.job_id, n.needs_id FROM told CROSS JOIN job_needs n ON n.needs_id = told.job_id
+        UNION SELECT n.job_id, n.needs_id FROM told CROSS JOIN job_needs n ON n.job_id = told.job_id)
+SELECT j.*, d.id AS lost_id, d.name AS lost_name, d.state AS lost_state, d.failure AS lost_failure
+FROM need CROSS JOIN jobs d ON d.id = need.needs_id CROSS JOIN jobs j ON j.id = need.job_id
+WHERE d.state IN ('failed', 'cancelled') AND j.state = 'queued' AND j.finished_at IS NULL
+GROUP BY j.id;
+
 -- name: totals
 -- How many jobs are in each state.
 WITH running AS (

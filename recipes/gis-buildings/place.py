@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 F32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -347,8 +346,6 @@ def _grow(rng: np.random.Generator, place: Place, domain: Domain, style: str) ->
         inside = (np.abs(u) <= frame.half_length) & (np.abs(v) <= frame.half_width) & ~place.building[window]
         top = place.ground[window] + np.float32(rng.uniform(0.8, 4.0))
         place.crown[window] = np.where(inside, np.fmax(place.crown[window], top), place.crown[window])
-    clumps = ndimage.gaussian_filter(rng.standard_normal(place.crown.shape), rng.uniform(0.4, 1.0) / CELL_M)
-    place.crown += (clumps * (rng.uniform(0.2, 0.9) / clumps.std())).astype(np.float32)  # branches: no crown is a dome
 
 
 def _tree(rng: np.random.Generator, place: Place, x: float, y: float, height: float) -> None:
