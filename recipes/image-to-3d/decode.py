@@ -67,7 +67,7 @@ class Field:
     tangent: float
 
     def at(self, points: F32) -> F32:
-        """Camera space of the frustum, (n, 3) -> (n,). Trilinear; ends at the picture's outline and where the bins end."""
+        """Camera space of the frustum, (n, 3) -> (n,). Trilinear; cut by the picture's outline."""
         x, y, s = torch.from_numpy(np.ascontiguousarray(points.T, np.float32))
         widening = (1 + s * self.tangent).clamp(min=0.05)
         u, v = x / widening, -y / widening

@@ -28,6 +28,7 @@ from .decode import Decoding, Field, calibrated, placed, surface
 from .frustum import PITCH, SIZE_PX, Frustum
 from .model import ShapeNet
 from .reconstruct import Reconstruction, decoded, see
+from .simplify import watertight
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -185,12 +186,6 @@ def judge_view(seed: int, folder: Path, net: ShapeNet, decoding: Decoding, bulge
         "elevation_error": abs(made.elevation_deg - view.frustum.camera.elevation_deg),
     }  # fmt: skip
     return Judged(item, view, made, scores)
-
-
-def watertight(mesh: Mesh) -> bool:
-    import trimesh
-
-    return bool(trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).is_watertight)
 
 
 def judge(run: Run, folder: Path, net: ShapeNet, decoding: Decoding, bulge: float) -> list[Judged]:

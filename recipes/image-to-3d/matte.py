@@ -43,9 +43,7 @@ def read(path: Path) -> Cutout:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file).convert("RGBA")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path.name} cannot be read as a picture", str(error), "PNG, JPEG or WebP is wanted"
-        ) from error
+        raise InputError(f"{path.name} is no picture that can be read", str(error), "PNG, JPEG or WebP") from error
     if min(image.size) < 16:
         raise InputError(f"{path.name} is only {image.width} x {image.height} pixels", hint="give a larger picture")
     image.thumbnail((1024, 1024))
@@ -131,9 +129,7 @@ def _checked(rgba: NDArray[np.uint8], by: str, name: str) -> Cutout:
     border = np.concatenate([inside[0], inside[-1], inside[:, 0], inside[:, -1]])
     warnings = []
     if share < 0.001 or inside.sum() < 60:
-        raise InputError(
-            f"the object in {name} is too small", f"it covers {share:.2%} of the picture", "crop the picture"
-        )
+        raise InputError(f"the object in {name} is too small", f"it covers {share:.2%} of it", "crop it")
     if share > 0.97 or border.mean() > 0.6:
         raise InputError(f"the object fills {name}", "no background is left around it", HINT)
     if border.mean() > 0.03:

@@ -48,8 +48,15 @@ class Answer:
     fov_deg: Tensor  # (B,)
 
 
-def _conv(given: int, made: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(given, made, size, stride, padding=(size - 1) // 2)
+def _conv(given: int, made: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(given, made, 3, stride, padding=1)
+
+
+class Mix(nn.Linear):
+    """A convolution of 1 x 1, as the product of matrices that it is when channels come last: faster with one thread."""
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W)
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -98,14 +105,14 @@ class ShapeNet(nn.Module):
         self.attention = nn.ModuleList(Attention(eighth) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(eighth)
         self.view = nn.Linear(eighth, 2)
-        self.up_quarter, self.fuse_quarter = _conv(eighth, quarter, 1), _conv(2 * quarter, quarter, 1)
+        self.up_quarter, self.fuse_quarter = Mix(eighth, quarter), Mix(2 * quarter, quarter)
         self.late_quarter = Block(quarter)
         wide = 64
-        self.up_half, self.fuse_half, self.late_half = _conv(quarter, wide, 1), _conv(wide + half, wide, 1), Block(wide)
-        self.coarse = _conv(wide, BINS, 1)
-        self.up_full, self.fuse_full = _conv(wide, FINE, 1), _conv(FINE + full, FINE, 1)
+        self.up_half, self.fuse_half, self.late_half = Mix(quarter, wide), Mix(wide + half, wide), Block(wide)
+        self.coarse = Mix(wide, BINS)
+        self.up_full, self.fuse_full = Mix(wide, FINE), Mix(FINE + full, FINE)
         self.late_full = _conv(FINE, FINE)
-        self.answer = _conv(FINE, BINS + 4, 1)
+        self.answer = Mix(FINE, BINS + 4)
         nn.init.zeros_(self.answer.weight[:BINS])
         nn.init.zeros_(self.answer.bias)
         nn.init.constant_(self.coarse.bias, EMPTY)

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from . import colour
 from .decode import MESH_CELLS, Decoding, Field, calibrated, on_grid, outline, placed, surface
-from .frustum import CELLS, SIZE_PX, Frustum
+from .frustum import CELLS, Frustum
 from .matte import squared
-from .model import Answer, ShapeNet
+from .model import ShapeNet
+from .simplify import simplified
 
 FIELD_CELLS = 64
+FACES = 20_000
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,14 @@ class Reconstructor:
 
     def reconstruct(
         self, rgba: NDArray[np.uint8], elevation_deg: float | None = None, fov_deg: float | None = None,
-        mesh_cells: int = MESH_CELLS,
+        faces: int = FACES,
     ) -> Reconstruction:  # fmt: skip
-        """rgba: (h, w, 4), the object cut out by its alpha. elevation_deg, fov_deg: if known.
+        """rgba: (h, w, 4), the object cut out by its alpha. elevation_deg, fov_deg: if known. faces: at most, 0: any.
 
         Raises hive_runner.errors.InputError if nothing is opaque.
         """
         picture = squared(rgba)
-        return decoded(see(self.net, picture), picture, self.decoding, elevation_deg, fov_deg, mesh_cells)
+        return decoded(see(self.net, picture), picture, self.decoding, elevation_deg, fov_deg, faces)
 
 
 def see(net: ShapeNet, rgba: NDArray[np.uint8], mirrored: bool = True) -> Sight:
@@ -105,7 +107,7 @@ def columns_of(rgba: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def decoded(
     sight: Sight, rgba: NDArray[np.uint8], decoding: Decoding, elevation_deg: float | None = None,
-    fov_deg: float | None = None, mesh_cells: int = MESH_CELLS,
+    fov_deg: float | None = None, faces: int = FACES, mesh_cells: int = MESH_CELLS,
 ) -> Reconstruction:  # fmt: skip
     """The shape in an answer."""
     elevation_deg = sight.elevation_deg if elevation_deg is None else elevation_deg
@@ -114,7 +116,8 @@ def decoded(
     cells = calibrated(sight.logits, wanted, decoding)
     field = Field(cells, outline(rgba[..., 3].astype(np.float32) / 255), float(np.tan(np.radians(fov_deg) / 2)))
     frustum = placed(field, wanted, elevation_deg, fov_deg)
-    mesh = colour.painted(surface(field, frustum, mesh_cells), field, frustum, rgba, sight.behind)
+    mesh = surface(field, frustum, mesh_cells)
+    mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, sight.behind)
     return Reconstruction(
         on_grid(field, frustum, FIELD_CELLS), mesh, elevation_deg, fov_deg, _depth(field, frustum, rgba), rgba,
         frustum.camera, _expected_iou(sight.logits, cells, wanted), frustum, field,
@@ -132,6 +135,3 @@ def _expected_iou(logits: F32, cells: F32, wanted: NDArray[np.bool_]) -> float:
     inside = cells[wanted] > 0
     hit = float(p[inside].sum())
     return hit / max(float(inside.sum()) + float(p[~inside].sum()), 1e-6)
-
-
-__all__ = ["SIZE_PX", "Answer", "Reconstruction", "Reconstructor", "Sight", "decoded", "network_input", "see"]

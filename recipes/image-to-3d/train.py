@@ -1,4 +1,4 @@
-"""Training: one pass over an endless stream of rendered views, then the figures on objects held out by name or family."""
+"""Training: one pass over an endless stream of rendered views, then the figures on what was held out."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def schedule(step: int, steps: int) -> float:
 
 
 def losses(net: ShapeNet, batch: Batch, precision: str, device: str) -> dict[str, Tensor]:
-    """Of occupancy (cross-entropy, and the soft Dice overlap that is missing; Milletari et al. 2016), depth, colour, view.
+    """Of occupancy (cross-entropy and the missing Dice overlap, Milletari et al. 2016), depth, colour and view.
 
     Only the columns of the outline count: what is beside it is known to be empty.
     """
