@@ -14,7 +14,7 @@ from hive.errors import DamagedDatabase, HiveError
 
 # command -> module:attribute, in the order in which help shows them
 COMMANDS = {
-    "install": "packages:install",
+    "install": "install:install",
     "remove": "packages:remove",
     "autoremove": "packages:autoremove",
     "upgrade": "upgrade:upgrade",

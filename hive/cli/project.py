@@ -64,7 +64,7 @@ def sync(
     dry_run: bool, quiet: bool, path: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Install exactly what hive.lock pins: all of it, or the models NAMED. Locks first what is not locked yet."""
-    from hive.cli.packages import carry_out, teller
+    from hive.cli.install import carry_out, teller
     from hive.console import say
     from hive.plan import Choices
     from hive.planning import InstallRequest

@@ -48,7 +48,7 @@ def check(path: Path, no_build: bool, runner: str, allow_unsandboxed: bool, as_j
 
     Exit code 1: it has errors; 8: two builds of it differ; that of the failure if it does not build.
     """
-    from hive.cli.packages import teller
+    from hive.cli.install import teller
     from hive.console import BuildDisplay
     from hive.errors import HiveError, NotReproducible, RequestError
     from hive.service import Hive

@@ -52,7 +52,7 @@ def add(
     It is searched last, so that it takes no name away from another source, unless you say otherwise. A repository is
     taken at the commit of today; `hive source update` moves on.
     """
-    from hive.cli.packages import teller
+    from hive.cli.install import teller
     from hive.console import say
 
     if branch and ref:
@@ -122,7 +122,7 @@ def remove(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
 @json_option
 def update(names: tuple[str, ...], offline: bool, dry_run: bool, as_json: bool) -> None:
     """Move repositories to where their branch or tag stands now: those named, or all."""
-    from hive.cli.packages import teller
+    from hive.cli.install import teller
     from hive.console import say
 
     moves = list(_open(offline).update_sources(list(names), dry_run, teller(as_json)))

@@ -33,7 +33,7 @@ def upgrade(
     Nothing else is touched, except what a new version needs. Each is built with the profile, seed, parameters and data
     that it was built with before. Where a build fails its gates, the old version stays active.
     """
-    from hive.cli.packages import carry_out, teller
+    from hive.cli.install import carry_out, teller
     from hive.model import Plan
     from hive.plan import Choices
     from hive.planning import InstallRequest

@@ -239,7 +239,7 @@ def _across(made_on: str, here: str) -> str:
 
 def _built(hive: Hive, job: Job, quiet: bool) -> Job:
     """Follow a job to its end. Raises the error that a failure of it stands for."""
-    from hive.cli.packages import follow
+    from hive.cli.install import follow
     from hive.errors import BuildFailed, for_failure
 
     job = follow(hive, job, quiet)
