@@ -2,8 +2,8 @@
 
 filled share (B, 64, 64, 64), colour (B, 3, 32, 32, 32) -> latent (B, 8, 8, 8, 8) -> logits of "filled", colour
 
-Nothing is reckoned at 64^3: a block of 4^3 cells is folded into the channels of one (space to depth) and unfolded at the
-end, so that convolutions run at 16^3 and 8^3 only.
+Nothing is reckoned at 64^3: a block of 4^3 cells is folded into the channels of one (space to depth) and unfolded at
+the end, so that convolutions run at 16^3 and 8^3 only.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Autoencoder(nn.Module):
 
 
 def loss(logits: Tensor, colour: Tensor, voxels: Voxels) -> Tensor:
-    """Cross-entropy and soft Dice overlap (Milletari et al. 2016) of the filled share, and the colour's error at surfaces."""
+    """Cross-entropy and soft Dice overlap (Milletari et al. 2016) of what is filled, and how far off colours are."""
     filled = voxels.filled
     entropy = functional.binary_cross_entropy_with_logits(logits, filled)
     share = torch.sigmoid(logits)

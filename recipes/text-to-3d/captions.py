@@ -1,6 +1,6 @@
 """What people might say of a shape, and the combinations of words that training never sees.
 
-Of grammar shapes the attributes are known; of furniture the name and tags are, and its colour and proportions are measured.
+Of grammar shapes the attributes are known; of furniture the name and tags are, and its colour and height are measured.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 FEATURES = {
-    "has_back": "a back", "has_arms": "arms", "has_handle": "a handle", "has_doors": "doors", "has_chimney": "a chimney",
-    "has_lid": "a lid", "has_headboard": "a headboard",
+    "has_back": "a back", "has_arms": "arms", "has_handle": "a handle", "has_doors": "doors",
+    "has_chimney": "a chimney", "has_lid": "a lid", "has_headboard": "a headboard",
 }  # fmt: skip
 COUNTED = {
     "n_legs": ("leg", "legs"), "n_shelves": ("shelf", "shelves"), "n_drawers": ("drawer", "drawers"),
     "n_seats": ("seat", "seats"), "n_floors": ("floor", "floors"), "n_wheels": ("wheel", "wheels"),
     "n_rungs": ("rung", "rungs"), "n_engines": ("engine", "engines"), "n_arms": ("arm", "arms"),
 }  # fmt: skip
+FOOTED = ("lamp",)  # nobody speaks of its leg
 LOW_FURNITURE, TALL_FURNITURE = 0.35, 1.8  # height over width
 QUANTILES = (0.3, 0.7)  # of a family's heights: what is below is low, what is above is tall
 
@@ -166,7 +167,9 @@ def _of_grammar(seen: Seen, rng: np.random.Generator, always: tuple[str, ...] = 
     parts = [
         _counted(key, int(known[key]), rng)
         for key in COUNTED
-        if known.get(key) and (key in always or rng.random() < (0.75 if key == "n_legs" else 0.5))
+        if known.get(key)
+        and not (key == "n_legs" and seen.family in FOOTED)
+        and (key in always or rng.random() < (0.75 if key == "n_legs" else 0.5))
     ]
     parts += [noun for key, noun in FEATURES.items() if known.get(key) and rng.random() < 0.3]
     if known.get("colour2") and rng.random() < 0.25:

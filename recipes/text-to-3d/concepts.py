@@ -10,7 +10,7 @@ from torch import Tensor
 
 # What no shape of the corpus is. The bound of similarity is chosen with the first half and measured with the second.
 STRANGE = (
-    "an elephant in the savannah", "the stock market fell again", "a violin concerto in D major", "quarterly tax report",
+    "an elephant in the savannah", "the stock market fell again", "a violin concerto in D major", "a tax report",
     "a bowl of noodle soup", "photosynthesis in green leaves", "how to train a neural network", "a pirate ship at sea",
     "the capital of France", "a slice of pepperoni pizza", "a portrait of a smiling woman", "a spiral galaxy",
     "heavy rain over the mountains", "a pair of running shoes", "the theory of relativity", "a slice of cheese",

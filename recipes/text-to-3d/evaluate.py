@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from .captions import captions, telling
 from .concepts import STRANGE, best_bound, distinct, similarities
 from .encoder import Encoded, SentenceEncoder
 from .figure import Row, draw_rows
+from .lessons import Lesson, latents_of, voxels_of
 from .make import Maker, painted
 from .probes import Answers, Bool, answers
-from .shapes import SUBCELLS, Shapes, latents_of
+from .shapes import SUBCELLS, Shapes
 
 if TYPE_CHECKING:
     from hive_recipe_shape_corpus.corpus import Corpus
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 LEVELS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 GUIDANCES = (1.5, 2.5, 4.0)
 STEPS = 25
+TRUE_LEVEL = 0.3  # of a true share: a leg of half a cell is one
 CLOUD = 1024  # points a shape is for Chamfer distances
 VALIDATION_SEED, HELD_OUT_SEED, NAMES_SEED, OTHER_SEED = 10_000, 20_000, 30_000, 40_000
 COARSE = 16  # cells of the grid that holds as many numbers as a latent
@@ -40,14 +43,23 @@ class Made:
     mesh: Mesh
 
 
+@dataclass(frozen=True)
+class Taught:
+    """What the flow was taught, and as many captions of each lesson."""
+
+    lessons: list[Lesson]
+    told: list[list[str]]
+    sentences: Encoded  # of all captions, in order
+
+
 def choose(
-    run: Run, maker: Maker, shapes: Shapes, told: list[list[str]], sentences: Encoded, config: dict[str, Any]
+    run: Run, maker: Maker, shapes: Shapes, taught: Taught, config: dict[str, Any]
 ) -> tuple[dict[str, Any], Tensor]:
     """What is chosen on validation shapes: the level of the surface, the guidance, the bound of similarity."""
     rng = run.rng(VALIDATION_SEED)
     some = _some(shapes.validation or shapes.training, run.params.evaluated, rng)
     run.phase("choose the level", total=len(some))
-    fields = maker.decode(latents_of(maker.autoencoder.encode, shapes, tuple(some), mirrored=False))
+    fields = maker.decode(latents_of(maker.autoencoder.encode, shapes, plain(shapes, some)))
     scores = np.zeros(len(LEVELS))
     for number, (each, field) in enumerate(zip(some, fields, strict=True)):
         truth = shapes.filled[each] * 2 >= SUBCELLS
@@ -65,7 +77,7 @@ def choose(
         run.progress(number + 1)
     maker.guidance = GUIDANCES[int(np.argmax(complied))]
 
-    names, bank = distinct(told, sentences.sentence)
+    names, bank = distinct(taught.told, taught.sentences.sentence)
     known = [captions(shapes.seen[each], 1, rng)[0] for each in some]
     heard = SentenceEncoder().encode([*known, *STRANGE[: len(STRANGE) // 2]]).sentence
     near = similarities(bank, heard)
@@ -76,14 +88,12 @@ def choose(
     return {**config, **chosen}, bank
 
 
-def evaluate(
-    run: Run, maker: Maker, corpus: Corpus, shapes: Shapes, told: list[list[str]], sentences: Encoded, bound: float
-) -> None:
+def evaluate(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes, taught: Taught, bound: float) -> None:
     (run.out / "figures").mkdir()
     evaluate_autoencoder(run, maker, corpus, shapes)
-    evaluate_combinations(run, maker, shapes, told, sentences)
-    evaluate_names(run, maker, shapes, told, sentences)
-    evaluate_strangers(run, shapes, told, sentences, bound)
+    evaluate_combinations(run, maker, shapes, taught)
+    evaluate_names(run, maker, shapes, taught)
+    evaluate_strangers(run, shapes, taught, bound)
 
 
 def evaluate_autoencoder(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes) -> None:
@@ -94,7 +104,7 @@ def evaluate_autoencoder(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes)
         if not some:
             continue
         run.phase("evaluate the autoencoder", total=len(some))
-        fields = maker.decode(latents_of(maker.autoencoder.encode, shapes, tuple(some), mirrored=False))
+        fields = maker.decode(latents_of(maker.autoencoder.encode, shapes, plain(shapes, some)))
         likeness, coarse, overlap = [], [], []
         for number, (each, field) in enumerate(zip(some, fields, strict=True)):
             solid = corpus.solid(shapes.items[each])
@@ -118,7 +128,7 @@ def _coarse(solid: Bool) -> Mesh:
     return extract(shares.astype(np.float32), min(0.5, float(shares.max()) / 2))
 
 
-def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, told: list[list[str]], sentences: Encoded) -> None:
+def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> None:
     """Do they have the legs, the height and the colour that the sentence asks for?"""
     rng = run.rng(HELD_OUT_SEED)
     some = _some(shapes.held_out or shapes.training, run.params.evaluated, rng)
@@ -126,8 +136,8 @@ def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, told: list[lis
     prompts = [telling(shapes.seen[each], rng) for each in some]
     made = _make(maker, prompts, HELD_OUT_SEED, maker.guidance)
     others = _make(maker, prompts[: run.params.evaluated // 2], OTHER_SEED, maker.guidance)
-    fetched = [_of_corpus(shapes, each) for each in _retrieve(shapes, told, sentences, prompts)]
-    truth = [_of_corpus(shapes, each) for each in some]
+    fetched = [_of_corpus(shapes, lesson) for lesson in _retrieve(taught, prompts)]
+    truth = [_of_corpus(shapes, lesson) for lesson in plain(shapes, some)]
     of_model, of_fetched, of_truth = (
         [_answers(shapes, each, one) for each, one in zip(some, ones, strict=True)] for ones in (made, fetched, truth)
     )
@@ -150,15 +160,15 @@ def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, told: list[lis
         draw_rows(rows, run.out / "figures" / f"{name}.png")
 
 
-def evaluate_names(run: Run, maker: Maker, shapes: Shapes, told: list[list[str]], sentences: Encoded) -> None:
+def evaluate_names(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> None:
     """Whether what is made can be told from real shapes of unseen names, by the nearest neighbour of each."""
     rng = run.rng(NAMES_SEED)
     some = _some(shapes.test or shapes.training, run.params.evaluated, rng)
     run.phase("evaluate unseen names")
     prompts = [captions(shapes.seen[each], 1, rng)[0] for each in some]
     made = _make(maker, prompts, NAMES_SEED, maker.guidance)
-    fetched = [_of_corpus(shapes, each) for each in _retrieve(shapes, told, sentences, prompts)]
-    truth = [_of_corpus(shapes, each) for each in some]
+    fetched = [_of_corpus(shapes, lesson) for lesson in _retrieve(taught, prompts)]
+    truth = [_of_corpus(shapes, lesson) for lesson in plain(shapes, some)]
     clouds = [[sample_points(one.mesh, CLOUD, rng)[0] for one in ones] for ones in (truth, made, fetched)]
     (alike, covered), (alike_fetched, covered_fetched) = (
         set_figures(chamfer_table(clouds[0] + other), len(some)) for other in clouds[1:]
@@ -187,12 +197,12 @@ def set_figures(table: NDArray[np.float64], count: int) -> tuple[float, float]:
     return accuracy, len(covered) / count
 
 
-def evaluate_strangers(run: Run, shapes: Shapes, told: list[list[str]], sentences: Encoded, bound: float) -> None:
+def evaluate_strangers(run: Run, shapes: Shapes, taught: Taught, bound: float) -> None:
     """Prompts that name nothing known are to be warned of, and captions of unseen names are not."""
     run.phase("evaluate strangers")
     rng = run.rng(NAMES_SEED, 1)
     known = [captions(shapes.seen[each], 1, rng)[0] for each in _some(shapes.test or shapes.training, 200, rng)]
-    _, bank = distinct(told, sentences.sentence)
+    _, bank = distinct(taught.told, taught.sentences.sentence)
     strange = STRANGE[len(STRANGE) // 2 :]
     near = similarities(bank, SentenceEncoder().encode([*known, *strange]).sentence)
     run.report(
@@ -211,19 +221,23 @@ def _make(maker: Maker, prompts: list[str], seed: int, guidance: float) -> list[
     return [Made(maker.solid(field), maker.mesh(field)) for field in fields]
 
 
-def _of_corpus(shapes: Shapes, each: int) -> Made:
+def plain(shapes: Shapes, some: Sequence[int]) -> list[Lesson]:
+    return [Lesson(each, shapes.seen[each]) for each in some]
+
+
+def _of_corpus(shapes: Shapes, lesson: Lesson) -> Made:
     """A true shape by the same way as one that is made: 64^3 cells, colours of 32^3."""
-    share = shapes.filled[each].astype(np.float32) / SUBCELLS
-    level = min(0.5, float(share.max()) / 2)
-    colour = (shapes.colour[each].astype(np.float32) / 255).transpose(3, 0, 1, 2)
-    return Made(share > level, painted(extract(share, level), colour).normalised())
+    voxels = voxels_of(shapes, [lesson])
+    share = voxels.filled[0].numpy()
+    level = min(TRUE_LEVEL, float(share.max()) / 2)
+    return Made(share > level, painted(extract(share, level), voxels.colour[0].numpy()).normalised())
 
 
-def _retrieve(shapes: Shapes, told: list[list[str]], sentences: Encoded, prompts: list[str]) -> list[int]:
+def _retrieve(taught: Taught, prompts: list[str]) -> list[Lesson]:
     """The baseline: the training shape whose caption the encoder finds nearest."""
     heard = SentenceEncoder().encode(prompts).sentence
-    row = (heard @ sentences.sentence.T).argmax(1)
-    return [shapes.training[int(each) // len(told[0])] for each in row]
+    row = (heard @ taught.sentences.sentence.T).argmax(1)
+    return [taught.lessons[int(each) // len(taught.told[0])] for each in row]
 
 
 def _answers(shapes: Shapes, each: int, made: Made) -> Answers:

@@ -22,7 +22,7 @@ PATCH = 2
 PLACES = (LATENT_CELLS // PATCH) ** 3
 NUMBERS = LATENT_CHANNELS * PATCH**3  # of a token
 QUESTIONS = 8
-LEAST_LEFT = 0.05  # of the way, where the velocity is reckoned from the end
+LEAST_LEFT = 0.2  # of the way: nearer to its end an error weighs no more
 HEAD = 32  # numbers of one attention head
 
 
@@ -95,7 +95,7 @@ class Flow(nn.Module):
 
 def loss(flow: Flow, tokens: Tensor, said: Encoded, unheeded: float) -> Tensor:
     """Squared error of the velocity. unheeded: share of the sentences that are hidden, for guidance."""
-    time = torch.sigmoid(torch.randn(len(tokens)))[:, None, None]  # most of it in the middle (Esser et al. 2024)
+    time = torch.sigmoid(torch.randn(len(tokens)) - 0.4)[:, None, None]  # most of it in the middle (Esser et al. 2024)
     noise = torch.randn_like(tokens)
     end = flow(time * tokens + (1 - time) * noise, time[:, 0, 0], said, torch.rand(len(tokens)) >= unheeded)
     return ((end - tokens) / (1 - time).clamp(min=LEAST_LEFT)).square().mean()

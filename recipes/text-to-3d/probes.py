@@ -1,4 +1,4 @@
-"""Questions that geometry answers: how many legs, how tall, what colour. They are asked of truth and of what is made."""
+"""Questions that geometry answers: how many legs, how tall, what colour. Truth is asked too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.color import rgb2lab
 
-from .captions import Heights, Seen, height_over_width
+from .captions import HELD_OUT_LEGS, Heights, Seen, height_over_width
 
 Bool = NDArray[np.bool_]
 SLICES = (0.06, 0.3)  # of the height, where legs are looked for
@@ -36,7 +36,7 @@ class Answers:
 
 def answers(seen: Seen, heights: Heights, solid: Bool, mesh: Mesh) -> Answers:
     """solid: (n, n, n) [x, y, z]; mesh: the same shape with its colours."""
-    legs = seen.attributes.get("n_legs")
+    legs = seen.attributes.get("n_legs") if seen.family in HELD_OUT_LEGS else None  # others hide theirs
     height = None
     if seen.height and seen.family in heights.table:
         low, high = heights.table[seen.family]

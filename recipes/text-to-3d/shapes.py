@@ -13,7 +13,6 @@ import torch
 from hive_recipe_shape_corpus.grammar import HELD_OUT_FAMILIES
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor
 
 from .autoencoder import CELLS, COLOUR_CELLS, Voxels
 from .captions import Heights, Seen, is_held_out, see
@@ -43,26 +42,24 @@ class Shapes:
     test: tuple[int, ...]  # names that training never sees
     strange: tuple[int, ...]  # whole families that training never sees
 
-    def voxels(self, index: NDArray[np.int64], rng: np.random.Generator | None = None) -> Voxels:
-        """The shapes of these numbers. rng: mirror them, and give their colours other places, each by chance."""
+    def disturbed(self, index: NDArray[np.int64], rng: np.random.Generator) -> Voxels:
+        """The shapes of these numbers, mirrored and with red, green and blue changed, each by chance."""
         filled, colour, coloured = (each[index] for each in (self.filled, self.colour, self.coloured))
-        if rng is not None:
-            for each in range(len(index)):
-                axes = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
-                filled[each], colour[each], coloured[each] = (
-                    np.flip(grid[each], axes) for grid in (filled, colour, coloured)
-                )
-                colour[each] = colour[each][..., rng.permutation(3)]
-        return Voxels(
-            torch.from_numpy(filled).float() / SUBCELLS,
-            (torch.from_numpy(colour).float() / 255).permute(0, 4, 1, 2, 3).contiguous(),
-            torch.from_numpy(coloured),
-        )
+        for each in range(len(index)):
+            axes = tuple(axis for axis in (0, 1) if rng.random() < 0.5)
+            filled[each], colour[each], coloured[each] = (
+                np.flip(grid[each], axes) for grid in (filled, colour, coloured)
+            )
+            colour[each] = colour[each][..., rng.permutation(3)]
+        return as_voxels(filled, colour, coloured)
 
-    def mirrored(self, index: NDArray[np.int64]) -> Voxels:
-        """The shapes of these numbers, left and right changed."""
-        voxels = self.voxels(index)
-        return Voxels(voxels.filled.flip(1), voxels.colour.flip(2), voxels.coloured.flip(1))
+
+def as_voxels(filled: NDArray[np.uint8], colour: NDArray[np.uint8], coloured: NDArray[np.bool_]) -> Voxels:
+    return Voxels(
+        torch.from_numpy(filled).float() / SUBCELLS,
+        (torch.from_numpy(colour).float() / 255).permute(0, 4, 1, 2, 3).contiguous(),
+        torch.from_numpy(coloured),
+    )
 
 
 def read_shapes(corpus: Corpus, items: tuple[Item, ...], workers: int, progress: Callable[[int], None]) -> Shapes:
@@ -118,11 +115,3 @@ def _blocks(grid: NDArray[np.generic], side: int) -> NDArray[np.generic]:
     """(n, n, n, ...) -> (n/side, side, n/side, side, n/side, side, ...)."""
     coarse = grid.shape[0] // side
     return grid.reshape(coarse, side, coarse, side, coarse, side, *grid.shape[3:])
-
-
-def latents_of(encode: Callable[[Voxels], Tensor], shapes: Shapes, index: tuple[int, ...], mirrored: bool) -> Tensor:
-    """(n, 8, 8, 8, 8), encoded a few at a time."""
-    take = shapes.mirrored if mirrored else shapes.voxels
-    chunks = [np.array(index[start : start + 16]) for start in range(0, len(index), 16)]
-    with torch.inference_mode():
-        return torch.cat([encode(take(chunk)) for chunk in chunks])

@@ -17,16 +17,17 @@ from . import flow
 from .autoencoder import Autoencoder
 from .captions import captions
 from .encoder import SentenceEncoder
-from .evaluate import choose, evaluate
+from .evaluate import Taught, choose, evaluate
+from .lessons import draw_lessons, latents_of
 from .make import Maker
-from .shapes import Shapes, latents_of, read_shapes
+from .shapes import read_shapes
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
 WARMUP_STEPS = 50
 EMA_DECAY = 0.998
-LATENT_STREAM, FLOW_STREAM, CAPTION_STREAM = 1, 2, 3  # of random numbers
+LATENT_STREAM, FLOW_STREAM, LESSON_STREAM = 1, 2, 3  # of random numbers
 
 
 def train(run: Run) -> None:
@@ -37,7 +38,8 @@ def train(run: Run) -> None:
     shapes = read_shapes(corpus, items, run.cpus, run.progress)
     run.log(
         f"{len(shapes.training)} shapes to train on; held out: {len(shapes.held_out)} of unseen combinations, "
-        f"{len(shapes.validation)} to choose by, {len(shapes.test)} of unseen names, {len(shapes.strange)} of unseen families"
+        f"{len(shapes.validation)} to choose by, {len(shapes.test)} of unseen names, "
+        f"{len(shapes.strange)} of unseen families"
     )
     state = run.resume() or {"stage": "autoencoder", "step": 0}
 
@@ -48,7 +50,7 @@ def train(run: Run) -> None:
 
         def of_shapes(step: int) -> Tensor:
             rng = step_rng(run, LATENT_STREAM, step)
-            return encoder(shapes.voxels(rng.choice(shapes.training, params.autoencoder_batch), rng))
+            return encoder(shapes.disturbed(rng.choice(shapes.training, params.autoencoder_batch), rng))
 
         average = fit(
             run, "autoencoder", encoder, of_shapes, params.autoencoder_steps, params.autoencoder_rate, state, {}
@@ -58,31 +60,33 @@ def train(run: Run) -> None:
     encoder.eval()
 
     run.phase("encode shapes and captions")
-    latents = torch.stack([latents_of(encoder.encode, shapes, shapes.training, side) for side in (False, True)])
-    centre, scale = latents.mean((0, 1)), (latents - latents.mean((0, 1))).square().mean((0, 1, 3, 4, 5)).sqrt()
-    tokens = flow.to_tokens(((latents - centre) / scale[:, None, None, None]).flatten(0, 1))
-    told = tell(run, shapes)
+    rng = run.rng(LESSON_STREAM)
+    lessons = draw_lessons(shapes, params.repaints, rng)
+    latents = latents_of(encoder.encode, shapes, lessons)
+    centre, scale = latents.mean(0), latents.std(0).square().mean((1, 2, 3)).sqrt()
+    tokens = flow.to_tokens((latents - centre) / scale[:, None, None, None])
+    told = [captions(lesson.seen, params.captions, rng) for lesson in lessons]
     sentences = SentenceEncoder().encode([caption for each in told for caption in each])
+    taught = Taught(lessons, told, sentences)
 
     torch.manual_seed(run.seed + 1)
     guide = flow.Flow(params.width, params.layers)
 
     def of_latents(step: int) -> Tensor:
         rng = step_rng(run, FLOW_STREAM, step)
-        which = rng.integers(0, len(shapes.training), params.flow_batch)
+        which = rng.integers(0, len(lessons), params.flow_batch)
         said = sentences.pick(torch.from_numpy(which * params.captions + rng.integers(0, params.captions, len(which))))
-        drawn = torch.from_numpy(which + rng.integers(0, 2, len(which)) * len(shapes.training))
-        return flow.loss(guide, tokens[drawn], said, params.unheeded)
+        return flow.loss(guide, tokens[torch.from_numpy(which)], said, params.unheeded)
 
     guided = fit(run, "flow", guide, of_latents, params.flow_steps, params.flow_rate, state, {"autoencoder": average})
     tensors = {f"autoencoder.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"flow.{name}": tensor for name, tensor in guided.items()}
     tensors |= {"latent.centre": centre, "latent.scale": scale}
     config = {"width": params.width, "layers": params.layers, "heights": shapes.heights.table}
-    config, concepts = choose(run, Maker(tensors, config), shapes, told, sentences, config)
+    config, concepts = choose(run, Maker(tensors, config), shapes, taught, config)
     tensors["concepts"] = concepts
     run.save_weights(tensors, config)
-    evaluate(run, Maker(tensors, config), corpus, shapes, told, sentences, config["bound"])
+    evaluate(run, Maker(tensors, config), corpus, shapes, taught, config["bound"])
 
 
 def step_rng(run: Run, stream: int, step: int) -> np.random.Generator:
@@ -97,12 +101,6 @@ def spread(items: tuple[Any, ...], most: int) -> tuple[Any, ...]:
     if not 0 < most < len(items):
         return items
     return tuple(items[each] for each in np.linspace(0, len(items) - 1, most).round().astype(int))
-
-
-def tell(run: Run, shapes: Shapes) -> list[list[str]]:
-    """The captions of every training shape."""
-    rng = run.rng(CAPTION_STREAM)
-    return [captions(shapes.seen[each], run.params.captions, rng) for each in shapes.training]
 
 
 def fit(
