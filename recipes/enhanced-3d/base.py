@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from hive_recipe_image_to_3d.data import look
 from hive_recipe_image_to_3d.frustum import Frustum
-from hive_recipe_image_to_3d.reconstruct import Reconstruction, Reconstructor
+from hive_recipe_image_to_3d.reconstruct import Reconstruction, Reconstructor, decoded, see
 from hive_recipe_shape_corpus.corpus import Item
 
 from .data import View, in_bytes, open_corpus, pick, save_view, true_depths
 from .lift import in_frame_of, lift, solid_of
 from .volume import F32, Bool, distance
 
-MESH_CELLS = 128
 UNSEEN_CELLS = 16  # of a mesh that nobody looks at
 
 
@@ -36,11 +35,14 @@ def open_base(artifact: Path) -> Reconstructor:
     return Reconstructor(artifact)
 
 
-def known(corpus: Path, base: Path, item: Item, rng: np.random.Generator, faults: bool, mesh_cells: int) -> Known:
-    """Draw a view of the item, and have the base reconstruct it. faults: those of photographs."""
-    opened = open_corpus(corpus)
+def known(corpus: Path, base: Path, item: Item, rng: np.random.Generator, faults: bool, drawn: bool) -> Known:
+    """Take a picture of the item, and have the base reconstruct it. faults: those of photographs. drawn: its mesh too,
+    which training has no use for."""
+    opened, reconstructor = open_corpus(corpus), open_base(base)
     view = look(opened, item, rng, faults)
-    seen = open_base(base).reconstruct(view.rgba, mesh_cells=mesh_cells)
+    sight = see(reconstructor.net, view.rgba)
+    how = {} if drawn else {"faces": 0, "mesh_cells": UNSEEN_CELLS}
+    seen = decoded(sight, view.rgba, reconstructor.decoding, **how)
     return Known(item, view.frustum, true_depths(opened, item), seen, solid_of(seen))
 
 
@@ -49,7 +51,7 @@ def make_base_view(seed: int, corpus: Path, base: Path, folder: Path, index: int
     path = folder / f"{index:05}.npz"
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, 0xBA5E])))
     item = pick(open_corpus(corpus), "train", rng)
-    found = known(corpus, base, item, rng, faults=True, mesh_cells=UNSEEN_CELLS)
+    found = known(corpus, base, item, rng, faults=True, drawn=False)
     truth = in_frame_of(found.depths, found.frustum, found.seen.frustum)
     save_view(path, View(in_bytes(distance(found.solid)), in_bytes(truth), lift(found.seen)))
     return path

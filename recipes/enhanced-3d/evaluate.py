@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,12 +15,12 @@ from hive_recipe_shape_corpus.measure import Likeness
 from hive_recipe_shape_corpus.mesh import Mesh
 from numpy.typing import NDArray
 
-from .base import MESH_CELLS, Known, known
+from .base import Known, known
 from .data import in_order, open_corpus, pick, true_depths
 from .degrade import ELSEWHERE, TRAIN, Coarse, Ranges, degrade
 from .lift import lift
 from .refine import Refiner, Trust, applied
-from .score import Points, moved, score, taubin, true_points
+from .score import Points, in_true_frame, score, taubin, true_points
 from .volume import distance, surface
 
 if TYPE_CHECKING:
@@ -102,15 +102,15 @@ def _report_shapes(run: Run, trials: Sequence[Trial]) -> None:
         if not chosen:
             continue
         dataset = f"{len(chosen)} degraded shapes: {of}"
-        for name, field in (
+        for name, figure in (
             ("f1", "f1"),
             ("f2", "f2"),
             ("normal_consistency", "normal_consistency"),
             ("chamfer", "chamfer"),
         ):
-            _report(run, prefix + name, chosen, field, "refined", ("trilinear", "trilinear + Taubin"), dataset)
-    for name, field in (("f1_gain", "f1"), ("normal_consistency_gain", "normal_consistency")):
-        gains = [getattr(t.scores["refined"], field) - getattr(t.scores["trilinear + Taubin"], field) for t in trials]
+            _report(run, prefix + name, chosen, figure, "refined", ("trilinear", "trilinear + Taubin"), dataset)
+    for name, figure in (("f1_gain", "f1"), ("normal_consistency_gain", "normal_consistency")):
+        gains = [getattr(t.scores["refined"], figure) - getattr(t.scores["trilinear + Taubin"], figure) for t in trials]
         run.report(
             name,
             np.mean(gains),
@@ -156,6 +156,12 @@ def _shape_meshes(refiner: Refiner, coarse: Coarse) -> dict[str, Mesh]:
     return {"trilinear": simple, "trilinear + Taubin": taubin(simple), "refined": made}
 
 
+def held_out_shape(places: Places, index: int) -> tuple[Coarse, Points]:
+    """Held-out shape `index`, coarse, and points of the true surface."""
+    _, coarse, truth, _ = _degraded(places, "test", HELD_OUT_SEED, ELSEWHERE, index)
+    return coarse, truth
+
+
 def drawn_shapes(places: Places, refiner: Refiner, count: int) -> Iterator[tuple[Mesh, Mesh, Mesh]]:
     """Coarse, refined and true meshes of the first held-out shapes."""
     for index in range(count):
@@ -192,20 +198,24 @@ def _picture_trial(places: Places, refiner: Refiner, index: int) -> Trial:
 
 
 def _picture_meshes(refiner: Refiner, found: Known) -> tuple[dict[str, Mesh], float]:
+    """In the true object's frame."""
     refined = refiner.refine(found.solid, lift(found.seen))
     own = found.seen.mesh
     made = own if refined.kept else surface(refined.field)
-    return {"base": own, "base + Taubin": taubin(own), "refined": made}, refined.change
+    meshes = {"base": own, "base + Taubin": taubin(own), "refined": made}
+    return {
+        name: in_true_frame(each, found.seen.frustum, found.frustum) for name, each in meshes.items()
+    }, refined.change
 
 
 def drawn_pictures(places: Places, refiner: Refiner, count: int) -> Iterator[tuple[NDArray[np.uint8], list[Mesh]]]:
-    """The first held-out pictures; the base's, the refined and the true meshes, in the reconstruction's frame."""
+    """The first held-out pictures; the base's, the refined and the true meshes, turned to the camera."""
     for index in range(count):
         found, _ = _pictured(places, "test", HELD_OUT_SEED, index)
         meshes, _ = _picture_meshes(refiner, found)
         truth = open_corpus(places.corpus).mesh(found.item)
-        there = moved((truth.vertices, truth.vertices), found.frustum, found.seen.frustum)[0]
-        yield found.seen.rgba, [meshes["base"], meshes["refined"], replace(truth, vertices=there)]
+        shown = [meshes["base"], meshes["refined"], truth]
+        yield found.seen.rgba, [in_true_frame(mesh, found.frustum, found.seen.frustum) for mesh in shown]
 
 
 def _strength_trial(places: Places, refiner: Refiner, index: int) -> Trial:
@@ -213,17 +223,20 @@ def _strength_trial(places: Places, refiner: Refiner, index: int) -> Trial:
     depths = distance(found.solid)
     change = refiner.change(depths, lift(found.seen))
     made = {f"{strength}": applied(depths, change, Trust(strength=strength)) for strength in STRENGTHS}
-    own = score(found.seen.mesh, truth)
-    scores = {name: own if each.kept else score(surface(each.field), truth) for name, each in made.items()}
+
+    def scored(mesh: Mesh) -> Likeness:
+        return score(in_true_frame(mesh, found.seen.frustum, found.frustum), truth)
+
+    own = scored(found.seen.mesh)
+    scores = {name: own if each.kept else scored(surface(each.field)) for name, each in made.items()}
     return Trial(found.item.kind, {"base": own, **scores}, {name: each.change for name, each in made.items()})
 
 
 def _pictured(places: Places, split: str, salt: int, index: int) -> tuple[Known, Points]:
     corpus, rng = open_corpus(places.corpus), _generator(places.seed, salt, index)
     item = pick(corpus, split, rng, grammar=0.4)
-    found = known(places.corpus, places.base, item, rng, faults=False, mesh_cells=MESH_CELLS)
-    points = true_points(corpus.mesh(item), found.depths, index)
-    return found, moved(points, found.frustum, found.seen.frustum)
+    found = known(places.corpus, places.base, item, rng, faults=False, drawn=True)
+    return found, true_points(corpus.mesh(item), found.depths, index)
 
 
 def _generator(*key: int) -> np.random.Generator:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hive_recipe_image_to_3d import simplify
 from hive_recipe_shape_corpus.export import Y_UP
 from hive_recipe_shape_corpus.mesh import F32, Mesh
 from hive_runner.errors import InputError
@@ -33,8 +34,15 @@ def read(path: Path) -> tuple[Mesh, Place]:
     import trimesh
 
     try:
-        loaded = trimesh.load_scene(path).to_mesh()
-        loaded.merge_vertices(merge_tex=True, merge_norm=True)
+        scene = trimesh.load_scene(path)
+        nodes = [scene.graph[node] for node in scene.graph.nodes_geometry]
+        parts = [(scene.geometry[name], place) for place, name in nodes]
+        parts = [(part, place) for part, place in parts if isinstance(part, trimesh.Trimesh)]
+        plain = [
+            trimesh.Trimesh(part.vertices, part.faces, process=False).apply_transform(place) for part, place in parts
+        ]
+        loaded = trimesh.util.concatenate(plain)
+        loaded.merge_vertices()
     except Exception as error:  # trimesh raises whatever its many readers do
         raise InputError(
             f"{path.name} cannot be read as a mesh", str(error), "GLB, OBJ, PLY or STL is wanted"
@@ -42,30 +50,35 @@ def read(path: Path) -> tuple[Mesh, Place]:
     faces, vertices = np.asarray(loaded.faces, np.int32), np.asarray(loaded.vertices, np.float64)
     if not len(faces):
         raise InputError(f"{path.name} has no triangles", "a cloud of points is no mesh", "make a surface of it first")
+    if path.suffix.lower() in Y_UP:
+        vertices = np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], 1)
     used = vertices[np.unique(faces)]
     low, high = used.min(0), used.max(0)
     if not np.isfinite(used).all() or not (high - low).max() > 0:
         raise InputError(f"{path.name} has no size", "its corners are all in one place, or are no numbers")
-    if path.suffix.lower() in Y_UP:
-        vertices = np.stack([vertices[:, 0], -vertices[:, 2], vertices[:, 1]], 1)
-        used = vertices[np.unique(faces)]
-        low, high = used.min(0), used.max(0)
     place = Place(((low + high) / 2).astype(np.float32), float((high - low).max()))
     normalised = ((vertices - (low + high) / 2) / place.longest).astype(np.float32)
-    return Mesh(normalised, faces, _colours(loaded, path.suffix.lower())), place
+    colours = np.concatenate([_colours(part, path.suffix.lower()) for part, _ in parts])
+    return Mesh(normalised, faces, colours), place
 
 
-def _colours(loaded: Any, suffix: str) -> NDArray[np.uint8]:
+def _colours(part: Any, suffix: str) -> NDArray[np.uint8]:
     """(m, 3) sRGB of the faces; grey where the file has none."""
+    visual = part.visual
     try:
-        kind = loaded.visual.kind
-        if kind is None:
+        of_vertices = visual.vertex_attributes.get("color") if visual.kind == "texture" else None
+        if of_vertices is not None:
+            colours = np.asarray(of_vertices)[part.faces, :3].mean(1)
+        elif visual.kind == "texture":
+            colours = np.asarray(visual.to_color().face_colors)[:, :3]
+        elif visual.kind is None:
             raise ValueError("no colours")
-        colours = np.asarray((loaded.visual.to_color() if kind == "texture" else loaded.visual).face_colors)[:, :3]
+        else:
+            colours = np.asarray(visual.face_colors)[:, :3]
     except Exception:  # a missing or broken texture is no reason to refuse a shape
-        return np.full((len(loaded.faces), 3), GREY, np.uint8)
-    if suffix == ".glb" and kind == "vertex":  # glTF keeps colours at vertices in linear light
-        share = colours / 255.0
+        return np.full((len(part.faces), 3), GREY, np.uint8)
+    if suffix == ".glb" and (of_vertices is not None or visual.kind == "vertex"):  # glTF has linear light at vertices
+        share = colours / 255
         colours = np.where(share <= 0.0031308, share * 12.92, 1.055 * share ** (1 / 2.4) - 0.055) * 255 + 0.5
     return np.asarray(colours, np.uint8)
 
@@ -81,11 +94,7 @@ def painted(mesh: Mesh, like: Mesh) -> Mesh:
 
 
 def simplified(mesh: Mesh, faces: int) -> Mesh:
-    """At most so many triangles (quadric error metrics, Garland & Heckbert 1997), in the colours of before."""
-    import fast_simplification
-
+    """At most so many triangles, still closed where that can be, in the colours of before."""
     if len(mesh.faces) <= faces:
         return mesh
-    vertices, kept = fast_simplification.simplify(mesh.vertices, mesh.faces, target_count=faces)
-    fewer = Mesh(np.asarray(vertices, np.float32), np.asarray(kept, np.int32), np.zeros((len(kept), 3), np.uint8))
-    return painted(fewer, mesh)
+    return painted(simplify.simplified(mesh, faces), mesh)

@@ -20,24 +20,25 @@ def solid_of(seen: Reconstruction) -> Bool:
 
 
 def lift(seen: Reconstruction) -> NDArray[np.int8]:
-    """(5, SIDE/2, SIDE/2, SIDE/2) in 1/127: 1; distance from the picture's outline, above 0 inside; depth behind the
-    front; the base's own logit; brightness of the pixel."""
+    """(8, SIDE/2, SIDE/2, SIDE/2) in 1/127: 1; distance from the picture's outline, above 0 inside; depth behind the
+    front; the base's own logit; red, green and blue of the pixel; height."""
     half = SIDE // 2
-    columns, rows, depth = seen.camera.pixels(_points(half), len(seen.rgba)).T
-    at = np.stack([rows, columns])
-    opaque = seen.rgba[..., 3] > 127
-    front = _spread(np.where(np.isfinite(seen.depth), seen.depth, 0), np.isfinite(seen.depth))
-    light = _spread(seen.rgba[..., :3].mean(2) / 127.5 - 1, opaque)
-    outline, front, light = (
-        ndimage.map_coordinates(image, at, order=1, mode="nearest")
-        for image in (seen.frustum_field.outline, front, light)
+    points = _points(half)
+    columns, rows, depth = seen.camera.pixels(points, len(seen.rgba)).T
+    known = np.isfinite(seen.depth)
+    front = _spread(np.where(known, seen.depth, 0), known)
+    colour = _spread(seen.rgba[..., :3] / 127.5 - 1, seen.rgba[..., 3] > 127)
+    outline, front, *colours = (
+        ndimage.map_coordinates(image, np.stack([rows, columns]), order=1, mode="nearest")
+        for image in (seen.frustum_field.outline, front, *np.moveaxis(colour, 2, 0))
     )
     channels = [
         np.ones(half**3),
         np.tanh(outline / OUTLINE_PX),
         np.tanh((depth - front) * CELLS / OFFSET_CELLS),
         np.tanh(_field(seen, half).ravel() / 4),
-        light,
+        *colours,
+        np.clip(2 * points[:, 2], -1, 1),
     ]
     return np.asarray(np.round(np.stack(channels).reshape(-1, half, half, half) * 127), np.int8)
 
@@ -46,9 +47,7 @@ def in_frame_of(truth: F32, true: Frustum, found: Frustum) -> F32:
     """Depths of the true object, on the grid of its own frame, moved to the grid of a reconstruction's frame so that
     both look alike in the picture."""
     corners = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
-    there = found.from_object(corners) * np.float32(true.unit)
-    there[:, 2] += np.float32(true.seen_depth)
-    moved = true.camera.placed(there).astype(np.float64)
+    moved = true.to_object(found.from_object(corners)).astype(np.float64)
     matrix = (moved[1:] - moved[0]).T  # from places of the found frame to those of the true one
     middle = (SIDE - 1) / 2
     offset = moved[0] * CELLS + middle - matrix @ np.full(3, middle)

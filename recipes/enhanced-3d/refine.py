@@ -39,7 +39,7 @@ class Refiner:
         self.shape, self.picture = shape, picture
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To worker processes by value: torch would send its tensors through shared memory, of which there may be little."""
+        """To workers by value: torch would send tensors through shared memory, and there may be little of it."""
         return _of_arrays, (
             {name: each.numpy() for name, each in self.net.state_dict().items()},
             self.shape,

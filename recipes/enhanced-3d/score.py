@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hive_recipe_image_to_3d.frustum import Frustum
-from hive_recipe_shape_corpus.measure import Likeness, compare_points, sample_points
+from hive_recipe_shape_corpus.measure import POINTS, Likeness, compare_points, sample_points
 from hive_recipe_shape_corpus.mesh import F32, Mesh
 from scipy import ndimage
 
@@ -12,7 +14,6 @@ from .volume import CELLS, SIDE
 
 Points = tuple[F32, F32]  # places and unit normals, (n, 3) each
 
-POINTS = 20_000
 SKIN = 1.5  # cells about the surface of the true solid: what lies deeper is inside of the object
 TAUBIN = (0.5, 0.53, 10)  # lambda, nu, iterations
 
@@ -31,13 +32,10 @@ def score(mesh: Mesh, truth: Points, seed: int = 0) -> Likeness:
     return compare_points(*sample_points(mesh, POINTS, rng), *truth)
 
 
-def moved(truth: Points, true: Frustum, found: Frustum) -> Points:
-    """Points and normals of the true object in a reconstruction's frame, so that both look alike in the picture."""
-    points, normals = truth
-    there = true.from_object(points) * np.float32(found.unit)
-    there[:, 2] += np.float32(found.seen_depth)
-    turn = true.camera.axes.T @ found.camera.axes
-    return found.camera.placed(there), np.asarray(normals @ turn, np.float32)
+def in_true_frame(mesh: Mesh, found: Frustum, true: Frustum) -> Mesh:
+    """A reconstruction's mesh moved to the frame of the true object so that it looks the same in the picture: along the
+    optical axis, the mean of what is visible lies at the same depth."""
+    return replace(mesh, vertices=true.to_object(found.from_object(mesh.vertices)))
 
 
 def taubin(mesh: Mesh) -> Mesh:
