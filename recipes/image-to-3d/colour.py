@@ -19,7 +19,7 @@ def painted(mesh: Mesh, field: Field, frustum: Frustum, rgba: NDArray[np.uint8],
     """rgba: (SIZE_PX, SIZE_PX, 4) as the network saw it. behind: (CELLS, CELLS, 3) 0..1."""
     corners = frustum.from_object(mesh.vertices)[mesh.faces]
     middle = corners.mean(1)
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 1] - corners[:, 0])  # camera space is left-handed
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     widening = 1 + middle[:, 2] * field.tangent
     u, v = middle[:, 0] / widening, middle[:, 1] / widening

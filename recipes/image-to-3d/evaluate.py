@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hive_recipe_shape_corpus.corpus import Item
+from hive_recipe_shape_corpus.corpus import Corpus, Item
 from hive_recipe_shape_corpus.measure import Likeness, compare, compare_points, iou, sample_points
 from hive_recipe_shape_corpus.mesh import F32, Mesh
 from hive_recipe_shape_corpus.render import render
 from numpy.typing import NDArray
 
-from .baselines import Entry, entries, inflated, retrieved
+from .baselines import FOV_DEG, Entry, entries, inflated, retrieved
 from .data import View, generator, look, opened
 from .decode import Decoding, Field, calibrated, placed, surface
 from .frustum import PITCH, SIZE_PX, Frustum
@@ -165,15 +165,25 @@ def outline_kept(made: Reconstruction) -> float:
     return iou(again.rgba[..., 3] > 127, made.rgba[..., 3] > 127)
 
 
-def judge_view(seed: int, folder: Path, net: ShapeNet, decoding: Decoding, bulge: float, gallery: list[Entry],
-               item: Item) -> Judged:  # fmt: skip
+def judge_view(
+    seed: int, folder: Path, net: ShapeNet, decoding: Decoding, bulge: float, gallery: list[Entry], item: Item
+) -> Judged:
     corpus = opened(folder)
     view = look(corpus, item, generator(seed, HELD_OUT, item.index), faults=False)
+    made, scores = scores_of(corpus, folder, net, decoding, bulge, gallery, view, item)
+    return Judged(item, view, made, scores)
+
+
+def scores_of(
+    corpus: Corpus, folder: Path, net: ShapeNet, decoding: Decoding, bulge: float, gallery: list[Entry], view: View,
+    item: Item | None = None,
+) -> tuple[Reconstruction, dict[str, dict[str, float]]]:  # fmt: skip
+    """How the three methods do on a view of an item of `corpus`. folder: of the corpus that the gallery is from."""
     mesh, solid = corpus.mesh(item), corpus.solid(item)
     made = decoded(see(net, view.rgba), view.rgba, decoding)
     truth = Truth(mesh, solid, view.frustum)
     balloon = inflated(view.rgba, bulge)
-    upright = placed(balloon, view.wanted, 0.0, 30.0)
+    upright = placed(balloon, view.wanted, 0.0, FOV_DEG)
     scores = {
         "network": truth.score(of_field(made.frustum_field, made.frustum, made.mesh)),
         "inflation": truth.score(of_field(balloon, upright, surface(balloon, upright))),
@@ -185,7 +195,7 @@ def judge_view(seed: int, folder: Path, net: ShapeNet, decoding: Decoding, bulge
         "watertight": float(watertight(made.mesh)), "confidence": made.confidence,
         "elevation_error": abs(made.elevation_deg - view.frustum.camera.elevation_deg),
     }  # fmt: skip
-    return Judged(item, view, made, scores)
+    return made, scores
 
 
 def judge(run: Run, folder: Path, net: ShapeNet, decoding: Decoding, bulge: float) -> list[Judged]:

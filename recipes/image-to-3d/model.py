@@ -113,6 +113,7 @@ class ShapeNet(nn.Module):
         self.up_full, self.fuse_full = Mix(wide, FINE), Mix(FINE + full, FINE)
         self.late_full = _conv(FINE, FINE)
         self.answer = Mix(FINE, BINS + 4)
+        nn.init.zeros_(self.coarse.weight)
         nn.init.zeros_(self.answer.weight[:BINS])
         nn.init.zeros_(self.answer.bias)
         nn.init.constant_(self.coarse.bias, EMPTY)

@@ -33,7 +33,13 @@ def train(run: Run) -> None:
     decoding, bulge, usual = evaluate.choose(run, folder, net)
     run.save_weights(
         net.state_dict(),
-        {"decoding": vars(decoding), "usual_confidence": usual, "steps": run.params.steps, "furniture": of_furniture},
+        {
+            "decoding": vars(decoding),
+            "usual_confidence": usual,
+            "bulge": bulge,
+            "steps": run.params.steps,
+            "furniture": of_furniture,
+        },
     )
     judged = evaluate.judge(run, folder, net, decoding, bulge)
     truths = [opened(folder).mesh(each.item) for each in judged]
