@@ -27,7 +27,7 @@ from .data import View, generator, look, opened
 from .decode import Decoding, Field, calibrated, placed, surface
 from .frustum import PITCH, SIZE_PX, Frustum
 from .model import ShapeNet
-from .reconstruct import Reconstruction, decoded, see
+from .reconstruct import Reconstruction, decoded, expected_iou, see
 from .simplify import watertight
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def choose(run: Run, folder: Path, net: ShapeNet) -> tuple[Decoding, float, floa
         bulges += [agreement(inflated(view.rgba, bulge).cells, view) for bulge in BULGES]
         run.progress(done)
     best, bulge = settings[int(totals.argmax())], BULGES[int(bulges.argmax())]
-    sure = [decoded(sight, view.rgba, best, mesh_cells=64).confidence for sight, view in sights]
+    sure = [expected_iou(s.logits, calibrated(s.logits, v.wanted, best), v.wanted) for s, v in sights]
     run.log(f"{best}, balloon of {bulge}")
     return best, bulge, round(float(np.quantile(sure, 0.05)), 3)
 

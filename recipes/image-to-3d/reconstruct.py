@@ -120,7 +120,7 @@ def decoded(
     mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, sight.behind)
     return Reconstruction(
         on_grid(field, frustum, FIELD_CELLS), mesh, elevation_deg, fov_deg, _depth(field, frustum, rgba), rgba,
-        frustum.camera, _expected_iou(sight.logits, cells, wanted), frustum, field,
+        frustum.camera, expected_iou(sight.logits, cells, wanted), frustum, field,
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def _depth(field: Field, frustum: Frustum, rgba: NDArray[np.uint8]) -> F32:
     return np.where(rgba[..., 3] > 127, front, np.inf).astype(np.float32)
 
 
-def _expected_iou(logits: F32, cells: F32, wanted: NDArray[np.bool_]) -> float:
+def expected_iou(logits: F32, cells: F32, wanted: NDArray[np.bool_]) -> float:
     """Of the cells taken for matter with those that are, if the probabilities are right."""
     p = 1 / (1 + np.exp(-logits[wanted]))
     inside = cells[wanted] > 0

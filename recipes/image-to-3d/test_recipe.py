@@ -204,13 +204,13 @@ def test_the_network_learns_one_batch(corpus: Path) -> None:
     batch = data.make_batch(0, corpus, 2, 0)
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3)
     found = []
-    for _ in range(8):
+    for _ in range(6):
         total = torch.stack(list(train.losses(net, batch, "float32", "cpu").values())).sum()
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
-        found.append(float(total))
-    assert found[-1] < 0.8 * found[0]
+        found.append(total.item())
+    assert found[-1] < 0.85 * found[0]
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         corpus_.Item(k, kind, f"box {k}", "box", (), (1.0, 0.6, 0.4), {}, split, "MIT", "nobody")
         for k, (kind, split) in enumerate(kinds)
     ]
-    blob = corpus_.pack(box(), solid_box())
+    with pytest.MonkeyPatch.context() as patch:  # no view needs the grid of colours, and it is slow to compile
+        patch.setattr(corpus_, "surface_colours", lambda mesh: (np.zeros((64,) * 3, bool), np.zeros((64, 64, 64, 3))))
+        blob = corpus_.pack(box(), solid_box())
     corpus_.write(folder, items, [blob] * len(items))
     return folder
 
