@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from . import flow
-from .autoencoder import COLOUR_CELLS, Autoencoder
+from .autoencoder import COLOUR_CELLS, LATENT_SHAPE, Autoencoder
 from .encoder import Encoded
 
 TOGETHER = 8  # shapes that are made at once
@@ -36,11 +36,11 @@ class Maker:
         own = {kind: _own(tensors, kind) for kind in ("autoencoder", "flow")}
         self.autoencoder = Autoencoder().to(memory_format=torch.channels_last_3d)
         self.autoencoder.load_state_dict(own["autoencoder"])
-        self.flow = flow.Flow(int(config["width"]), int(config["layers"]))
+        self.basis = flow.Basis(**_own(tensors, "basis"))
+        self.flow = flow.Flow(len(self.basis.scale), int(config["width"]), int(config["layers"]))
         self.flow.load_state_dict(own["flow"])
         self.autoencoder.eval()
         self.flow.eval()
-        self.centre, self.scale = tensors["latent.centre"], tensors["latent.scale"][:, None, None, None]
         self.level = float(config.get("level", 0.5))
         self.guidance = float(config.get("guidance", 3.0))
 
@@ -50,10 +50,10 @@ class Maker:
         found: list[Field] = []
         for start in range(0, len(seeds), TOGETHER):
             some = seeds[start : start + TOGETHER]
-            noise = torch.stack([_noise(seed) for seed in some])
+            noise = torch.stack([_noise(seed, len(self.basis.scale)) for seed in some])
             heard = said.pick(torch.arange(start, start + len(some)))
-            latent = flow.to_latent(flow.sample(self.flow, heard, noise, steps, guidance)) * self.scale + self.centre
-            found += self.decode(latent)
+            numbers = flow.sample(self.flow, heard, noise, steps, guidance)
+            found += self.decode(self.basis.outward(numbers).unflatten(1, LATENT_SHAPE))
         return found
 
     @torch.inference_mode()
@@ -100,9 +100,8 @@ def simplified(mesh: Mesh, faces: int) -> Mesh:
     return Mesh(vertices.astype(np.float32), kept.astype(np.int32), colours)
 
 
-def _noise(seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(flow.PLACES, flow.NUMBERS, generator=generator)
+def _noise(seed: int, count: int) -> Tensor:
+    return torch.randn(count, generator=torch.Generator().manual_seed(seed))
 
 
 def _own(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:

@@ -78,8 +78,9 @@ def colour_shares(mesh: Mesh) -> F32:
 
 def nearest_name(colours: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(n, 3) sRGB -> (n,) index into NAMES."""
-    unique, back = np.unique(colours, axis=0, return_inverse=True)
-    lab = rgb2lab(unique[None].astype(np.float64) / 255)[0]
+    packed = colours.astype(np.int64) @ np.array([65536, 256, 1])
+    unique, back = np.unique(packed, return_inverse=True)
+    lab = rgb2lab(np.stack([unique >> 16, unique >> 8 & 255, unique & 255], 1)[None] / 255)[0]
     weight = np.array([0.5, 1.0, 1.0])
     off = np.linalg.norm((lab[:, None] - _LAB[None]) * weight, axis=2)
     return off.argmin(1)[back.ravel()]

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -91,27 +91,29 @@ def read_shapes(corpus: Corpus, items: tuple[Item, ...], workers: int, progress:
 
 def _read(corpus: Corpus, item: Item) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_], str]:
     """filled, colour and coloured of one shape, and the name of its colour where no attribute has it."""
-    solid = corpus.solid(item)
-    colour = _blocks(corpus.colour(item).astype(np.float32), 2).mean((1, 3, 5)).round().astype(np.uint8)
+    filled = share_filled(corpus.solid(item))
+    colour = (halved(corpus.colour(item).astype(np.uint16)) + SUBCELLS // 2) // SUBCELLS
     name = dominant_colour(corpus.mesh(item)) if item.kind == "furniture" else ""
-    return share_filled(solid), colour, near_surface(solid), name
+    return filled, colour.astype(np.uint8), near_surface(filled), name
 
 
 def share_filled(solid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(128, 128, 128) -> how many of its eight subcells each cell of 64^3 has filled."""
-    return _blocks(solid.astype(np.uint8), 2).sum((1, 3, 5), dtype=np.uint8)
+    return halved(solid.view(np.uint8))
 
 
-def near_surface(solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The cells of 32^3 that have both inside and outside in them or beside them."""
-    blocks = _blocks(solid, solid.shape[0] // COLOUR_CELLS)
-    some = ndimage.binary_dilation(blocks.any((1, 3, 5)), np.ones((3, 3, 3)))
-    whole = ndimage.binary_erosion(blocks.all((1, 3, 5)), np.ones((3, 3, 3)))
+def halved(grid: NDArray[Any]) -> NDArray[Any]:
+    """(n, n, n, ...) -> the sums of blocks of 2^3."""
+    for axis in range(3):
+        grid = grid.swapaxes(0, axis)
+        grid = (grid[::2] + grid[1::2]).swapaxes(0, axis)
+    return np.ascontiguousarray(grid)
+
+
+def near_surface(filled: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """The cells of 32^3 that have both inside and outside in them or beside them. filled: as share_filled gives it."""
+    shares = halved(filled)
+    some = ndimage.binary_dilation(shares > 0, np.ones((3, 3, 3)))
+    whole = ndimage.binary_erosion(shares == SUBCELLS**2, np.ones((3, 3, 3)))
     found: NDArray[np.bool_] = some & ~whole
     return found
-
-
-def _blocks(grid: NDArray[np.generic], side: int) -> NDArray[np.generic]:
-    """(n, n, n, ...) -> (n/side, side, n/side, side, n/side, side, ...)."""
-    coarse = grid.shape[0] // side
-    return grid.reshape(coarse, side, coarse, side, coarse, side, *grid.shape[3:])

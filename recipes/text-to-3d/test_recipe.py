@@ -175,20 +175,20 @@ def test_answers_ask_only_what_the_caption_says() -> None:
 def test_what_is_near_a_surface_is_known_to_be() -> None:
     solid = np.zeros((128,) * 3, bool)
     solid[32:96, 32:96, 32:96] = True
-    near = shapes.near_surface(solid)
+    near = shapes.near_surface(shapes.share_filled(solid))
     assert near[8, 16, 16] and near[7, 16, 16] and not near[16, 16, 16] and not near[2, 2, 2]
     filled = shapes.share_filled(solid)
     assert filled.sum() == solid.sum() and filled.max() == 8
 
 
 def a_table_and_its_shapes() -> tuple[Any, Any]:
-    solid = standing(4, 128)
+    filled = shapes.share_filled(standing(4, 128))
     colour = np.zeros((1, 32, 32, 32, 3), np.uint8) + np.array(grammar.COLOURS["red"], np.uint8)
     colour[..., 5:, :] = grammar.COLOURS["white"]
     look = seen(n_legs=4)
     return look, shapes.Shapes(
-        items=(None,), seen=(look,), heights=captions.Heights({}), filled=shapes.share_filled(solid)[None],
-        colour=colour, coloured=shapes.near_surface(solid)[None], training=(0,), held_out=(), validation=(), test=(),
+        items=(None,), seen=(look,), heights=captions.Heights({}), filled=filled[None],
+        colour=colour, coloured=shapes.near_surface(filled)[None], training=(0,), held_out=(), validation=(), test=(),
         strange=(),
     )  # fmt: skip
 
@@ -227,8 +227,22 @@ def test_a_mirrored_lesson_has_left_and_right_changed() -> None:
 def test_folding_is_undone_by_unfolding() -> None:
     x = torch.randn(2, 3, 8, 8, 8)
     assert torch.equal(autoencoder.unfold(autoencoder.fold(x, 4), 4), x)
-    latent = torch.randn(2, autoencoder.LATENT_CHANNELS, 8, 8, 8)
-    assert torch.equal(flow.to_latent(flow.to_tokens(latent)), latent)
+
+
+@pytest.mark.parametrize("count", [12, 60])  # fewer latents than numbers, and more
+def test_a_basis_holds_what_latents_differ_in(count: int) -> None:
+    torch.manual_seed(0)
+    latents = (torch.randn(count, 5) * torch.tensor([9.0, 5, 3, 1, 0.1]) @ torch.randn(5, 27) + 4).view(
+        count, 1, 3, 3, 3
+    )
+    basis = flow.Basis.of(latents, 4)
+    numbers = basis.inward(latents)
+    assert numbers.shape == (count, 4) and numbers.square().mean() == pytest.approx(1, abs=1e-3)
+    assert torch.allclose(numbers.mean(0), torch.zeros(4), atol=1e-3)
+    spread = numbers.std(0)
+    assert (spread[:-1] > spread[1:]).all(), "the first components differ most"
+    off = (basis.outward(numbers) - latents.flatten(1)).square().sum() / (latents - latents.mean(0)).square().sum()
+    assert off < 0.01 and basis.said(latents) == pytest.approx(1 - float(off), abs=1e-3)
 
 
 def test_the_autoencoder_learns_a_shape() -> None:
@@ -251,26 +265,25 @@ def test_the_autoencoder_learns_a_shape() -> None:
 def test_the_flow_learns_to_tell_two_sentences_apart(sentences: Any) -> None:
     torch.manual_seed(0)
     said = sentences.encode(["a red chair", "a tall bookcase"])
-    ends = torch.stack([torch.full((flow.PLACES, flow.NUMBERS), value) for value in (-1.0, 1.0)])
-    net = flow.Flow(32, 2)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
-    for _ in range(50):
-        which = torch.arange(2).repeat(8)
+    ends = torch.stack([torch.full((16,), value) for value in (-1.0, 1.0)])
+    net = flow.Flow(16, 64, 2)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3)
+    for _ in range(60):
+        which = torch.arange(2).repeat(16)
         loss = flow.loss(net, ends[which], said.pick(which), 0.1)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    noise = torch.randn(2, flow.PLACES, flow.NUMBERS)
-    made = flow.sample(net, said, noise, steps=6, guidance=1.0).mean((1, 2))
+    made = flow.sample(net, said, torch.randn(2, 16), steps=6, guidance=1.0).mean(1)
     assert made[0] < -0.5 and made[1] > 0.5
 
 
 def test_guidance_of_one_is_the_told_flow_alone(sentences: Any) -> None:
     torch.manual_seed(1)
-    net = flow.Flow(32, 1)
+    net = flow.Flow(16, 32, 1)
     torch.nn.init.normal_(net.leave.weight, std=0.1)
     said = sentences.encode(["a red chair"])
-    noise = torch.randn(1, flow.PLACES, flow.NUMBERS)
+    noise = torch.randn(1, 16)
     end = net(noise, torch.zeros(1), said, torch.ones(1, dtype=torch.bool))
     assert torch.allclose(flow.sample(net, said, noise, steps=1, guidance=1.0), end, atol=1e-5)
 
@@ -286,8 +299,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory, sentences: Any) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("artifact")
     tensors = {f"autoencoder.{name}": each for name, each in autoencoder.Autoencoder().state_dict().items()}
-    tensors |= {f"flow.{name}": each for name, each in flow.Flow(32, 1).state_dict().items()}
-    tensors |= {"latent.centre": torch.randn(8, 8, 8, 8), "latent.scale": torch.ones(8)}
+    basis = flow.Basis.of(torch.randn(6, *autoencoder.LATENT_SHAPE), 4)
+    tensors |= {f"basis.{name}": getattr(basis, name) for name in ("centre", "axes", "scale")}
+    tensors |= {f"flow.{name}": each for name, each in flow.Flow(4, 32, 1).state_dict().items()}
     known = ["a red chair", "a low round table with three legs"]
     tensors["concepts"] = sentences.encode(known).sentence.half()
     config = {"width": 32, "layers": 1, "level": 0.5, "guidance": 2.0, "bound": 0.5, "concept_names": known}

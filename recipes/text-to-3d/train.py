@@ -63,25 +63,26 @@ def train(run: Run) -> None:
     rng = run.rng(LESSON_STREAM)
     lessons = draw_lessons(shapes, params.repaints, rng)
     latents = latents_of(encoder.encode, shapes, lessons)
-    centre, scale = latents.mean(0), latents.std(0).square().mean((1, 2, 3)).sqrt()
-    tokens = flow.to_tokens((latents - centre) / scale[:, None, None, None])
+    torch.manual_seed(run.seed + 1)
+    basis = flow.Basis.of(latents, params.components)
+    numbers = basis.inward(latents)
+    run.log(f"{numbers.shape[1]} components say {basis.said(latents):.1%} of what {len(lessons)} latents differ in")
     told = [captions(lesson.seen, params.captions, rng) for lesson in lessons]
     sentences = SentenceEncoder().encode([caption for each in told for caption in each])
     taught = Taught(lessons, told, sentences)
 
-    torch.manual_seed(run.seed + 1)
-    guide = flow.Flow(params.width, params.layers)
+    guide = flow.Flow(numbers.shape[1], params.width, params.layers)
 
     def of_latents(step: int) -> Tensor:
         rng = step_rng(run, FLOW_STREAM, step)
         which = rng.integers(0, len(lessons), params.flow_batch)
         said = sentences.pick(torch.from_numpy(which * params.captions + rng.integers(0, params.captions, len(which))))
-        return flow.loss(guide, tokens[torch.from_numpy(which)], said, params.unheeded)
+        return flow.loss(guide, numbers[torch.from_numpy(which)], said, params.unheeded)
 
     guided = fit(run, "flow", guide, of_latents, params.flow_steps, params.flow_rate, state, {"autoencoder": average})
     tensors = {f"autoencoder.{name}": tensor for name, tensor in average.items()}
     tensors |= {f"flow.{name}": tensor for name, tensor in guided.items()}
-    tensors |= {"latent.centre": centre, "latent.scale": scale}
+    tensors |= {f"basis.{name}": getattr(basis, name) for name in ("centre", "axes", "scale")}
     config = {"width": params.width, "layers": params.layers, "heights": shapes.heights.table}
     config, concepts = choose(run, Maker(tensors, config), shapes, taught, config)
     tensors["concepts"] = concepts
