@@ -28,8 +28,8 @@ def text(items: list[Item]) -> str:
     if furniture:
         lines += [
             f"Models of furniture are from Debian's package {PACKAGE} {VERSION} (sha256 {SHA256}), which redistributes",
-            "libraries of Sweet Home 3D (http://www.sweethome3d.com). They were changed: scaled to a longest side of 1,",
-            "turned, simplified, their textures averaged to a colour a face, made solid on a grid.",
+            "libraries of Sweet Home 3D (http://www.sweethome3d.com). They were changed: scaled to a longest side of",
+            "1, turned, simplified, their textures averaged to a colour a face, made solid on a grid.",
             "",
             "| library | models | licence | copyright |",
             "|---|---|---|---|",

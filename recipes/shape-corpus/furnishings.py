@@ -1,83 +1,16 @@
-"""Makers of the grammar's furniture: each draws a list of parts in metres (front to -y) and says what it drew."""
+"""Makers of furniture that one does not sit on."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from .palette import RGB, Coat, coat, darker
-from .primitives import SIDES, Block, Part, blob, box, column, limb, turned
+from .drawing import Made, between, chance, legs, painted, slab
+from .palette import coat, darker
+from .primitives import blob, box, column, limb, turned
 
-Made = tuple[list[Part], dict[str, Any]]
 TOPS = ("round", "square", "rectangular", "oval", "triangular", "hexagonal")
-FOOT: RGB = (68, 48, 34)
-
-
-def between(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high))
-
-
-def chance(rng: np.random.Generator, share: float) -> bool:
-    return bool(rng.random() < share)
-
-
-def painted(main: Coat, second: Coat | None = None) -> dict[str, Any]:
-    """The attributes that say how it was painted."""
-    found: dict[str, Any] = {"colour": main.colour, "material": main.material}
-    return found | ({"colour2": second.colour} if second else {})
-
-
-def slab(
-    rng: np.random.Generator, shape: str, width: float, depth: float, under: float, thick: float, rgb: RGB
-) -> Part:
-    """A flat top of one of TOPS, its lower side at height `under`."""
-    if shape in ("square", "rectangular"):
-        if chance(rng, 0.3):
-            return blob((0, 0, under + thick / 2), (width, depth, thick), rgb, 10.0)
-        return box((0, 0, under + thick / 2), (width, depth, thick), rgb)
-    sides = {"triangular": 3, "hexagonal": 6}.get(shape, SIDES)
-    return column((0, 0, under), thick, width / 2, rgb, sides=sides, stretch=(1.0, depth / width))
-
-
-def legs(
-    rng: np.random.Generator, count: int, width: float, depth: float, height: float, thick: float, rgb: RGB,
-    round_top: bool = False,
-) -> tuple[list[Part], str]:  # fmt: skip
-    """Legs from the floor to `height`, under a top of width x depth. -> the parts and their leg_shape."""
-    if count == 1:
-        foot = between(rng, 0.28, 0.42) * min(width, depth)
-        stem = max(thick * 0.8, 0.02)
-        parts = [
-            column((0, 0, 0), 0.05, foot, rgb, top=foot * between(rng, 0.5, 1.0)),
-            column((0, 0, 0.04), height - 0.03, stem, rgb, top=stem * between(rng, 0.7, 1.3)),
-        ]
-        return parts, "round"
-    shape = str(rng.choice(["round", "square", "tapered", "splayed"]))
-    inset = 0.62 if round_top or count == 3 else 0.86
-    if count == 4 and not round_top:
-        places = [(sx * width / 2 * inset, sy * depth / 2 * inset) for sx in (-1, 1) for sy in (-1, 1)]
-    elif count == 2:
-        places = [(sx * width / 2 * 0.8, 0.0) for sx in (-1, 1)]
-    elif count == 6 and not round_top:
-        places = [(sx * width / 2 * inset, sy * depth / 2 * inset) for sx in (-1, 0, 1) for sy in (-1, 1)]
-    else:
-        turns = 2 * np.pi * np.arange(count) / count + (np.pi / 4 if count == 4 else 0.0)
-        places = [(float(np.cos(t)) * width / 2 * inset, float(np.sin(t)) * depth / 2 * inset) for t in turns]
-    if count == 2:
-        parts = []
-        for x, _ in places:
-            parts.append(box((x, 0, height / 2 + 0.01), (thick * 1.2, depth * 0.35, height), rgb))
-            parts.append(box((x, 0, thick / 2), (thick * 1.5, depth * 0.85, thick), rgb))
-        return parts, "panel"
-    spread = between(rng, 1.12, 1.3) if shape == "splayed" else 1.0
-    foot = thick / 2 * (0.55 if shape == "tapered" else 1.0)
-    sides = 4 if shape == "square" else 12
-    return [
-        limb((x * spread, y * spread, 0), (x, y, height), foot, rgb, top=thick / 2, sides=sides) for x, y in places
-    ], shape
 
 
 def table(rng: np.random.Generator) -> Made:
@@ -105,178 +38,6 @@ def table(rng: np.random.Generator) -> Made:
         parts.append(box((0, 0, height * 0.3), (width * 0.84, depth * 0.84, thick), top.rgb))
     attributes = {"top_shape": shape, "n_legs": count, "leg_shape": leg_shape, "n_shelves": int(shelf)}
     return parts, painted(top, frame) | attributes
-
-
-def stool(rng: np.random.Generator) -> Made:
-    seat, frame = coat(rng, "wooden", "metal", "plastic", "fabric"), coat(rng, "wooden", "metal")
-    shape = str(rng.choice(["round", "square", "triangular"], p=[0.6, 0.3, 0.1]))
-    width, height = between(rng, 0.3, 0.45), between(rng, 0.35, 0.8)
-    count = 3 if shape == "triangular" else int(rng.choice([1, 3, 4]) if shape == "round" else 4)
-    two = chance(rng, 0.5)
-    rgb = frame.rgb if two else seat.rgb
-    thick = between(rng, 0.03, 0.09)
-    parts, leg_shape = legs(rng, count, width, width, height - thick, between(rng, 0.03, 0.05), rgb, shape != "square")
-    parts.append(slab(rng, shape, width, width, height - thick, thick, seat.rgb))
-    if count == 4 and shape == "square" and chance(rng, 0.5):
-        z, off = height * between(rng, 0.2, 0.45), width * 0.43
-        parts += [box((0, sy * off, z), (2 * off, 0.022, 0.022), rgb) for sy in (-1, 1)]
-        parts += [box((sx * off, 0, z), (0.022, 2 * off, 0.022), rgb) for sx in (-1, 1)]
-    return parts, painted(seat, frame if two else None) | {
-        "top_shape": shape, "n_legs": count, "leg_shape": leg_shape, "has_back": False, "has_arms": False,
-    }  # fmt: skip
-
-
-def chair(rng: np.random.Generator) -> Made:
-    seat = coat(rng, "wooden", "wooden", "plastic", "fabric", "metal")
-    frame = coat(rng, "wooden", "metal") if chance(rng, 0.4) else seat
-    width, depth, height = between(rng, 0.38, 0.52), between(rng, 0.38, 0.52), between(rng, 0.4, 0.5)
-    count = int(rng.choice([4, 4, 4, 3, 1]))
-    thick = between(rng, 0.03, 0.07)
-    bar = between(rng, 0.03, 0.045)
-    parts, leg_shape = legs(rng, count, width, depth, height - thick, bar, frame.rgb)
-    parts.append(slab(rng, "rectangular", width, depth, height - thick, thick, seat.rgb))
-    top, lean = height + between(rng, 0.3, 0.65), between(rng, 0.0, 0.1)
-    y = depth / 2 - bar / 2
-    style = str(rng.choice(["solid", "slatted", "barred", "ladder"]))
-    posts = [
-        ((sx * (width / 2 - bar / 2), y, height - thick), (sx * (width / 2 - bar / 2), y + lean, top)) for sx in (-1, 1)
-    ]
-    if style == "solid":
-        parts.append(_leaning(width, bar, height - thick, top, y, lean, seat.rgb))
-    else:
-        parts += [limb(a, b, bar / 2, frame.rgb, sides=4) for a, b in posts]
-        parts.append(box((0, y + lean, top - 0.03), (width, bar, 0.07), seat.rgb))
-        number = int(rng.integers(2, 5))
-        for k in range(number):
-            share = (k + 1) / (number + 1)
-            if style == "ladder":
-                z = height + (top - height) * (k + 0.4) / number
-                parts.append(
-                    box((0, y + lean * (z - height) / (top - height), z), (width - bar, bar * 0.7, 0.05), seat.rgb)
-                )
-            else:
-                x = (share - 0.5) * (width - bar)
-                wide = (width / (2.2 * number)) if style == "slatted" else 0.022
-                parts.append(
-                    limb(
-                        (x, y, height - thick),
-                        (x, y + lean, top),
-                        wide / 2,
-                        seat.rgb,
-                        sides=4 if style == "slatted" else 10,
-                    )
-                )
-    arms = chance(rng, 0.3)
-    if arms:
-        z = height + between(rng, 0.17, 0.24)
-        for sx in (-1, 1):
-            x = sx * (width / 2 - bar / 2)
-            parts.append(box((x, 0.0, z), (bar * 1.2, depth * 0.95, bar), frame.rgb))
-            parts.append(limb((x, -depth * 0.36, height - thick), (x, -depth * 0.36, z), bar / 2, frame.rgb, sides=4))
-    return parts, painted(seat, frame if frame is not seat else None) | {
-        "n_legs": count, "leg_shape": leg_shape, "has_back": True, "has_arms": arms, "style": f"{style}-back",
-    }  # fmt: skip
-
-
-def _leaning(width: float, thick: float, bottom: float, top: float, y: float, lean: float, rgb: RGB) -> Part:
-    """A board that goes up and back."""
-    return Part(
-        Block(shear=(0.0, 2 * lean / thick)),
-        (0, y, (bottom + top) / 2),
-        (width / 2, thick / 2, (top - bottom) / 2),
-        rgb,
-    )
-
-
-def armchair(rng: np.random.Generator) -> Made:
-    return _upholstered(rng, 1)
-
-
-def sofa(rng: np.random.Generator) -> Made:
-    return _upholstered(rng, int(rng.choice([2, 3, 3, 4])))
-
-
-def _upholstered(rng: np.random.Generator, seats: int) -> Made:
-    cover = coat(rng, "fabric", "fabric", "leather")
-    cushions = coat(rng, "fabric") if chance(rng, 0.25) else None
-    soft = between(rng, 3.5, 9.0)
-    arm = between(rng, 0.1, 0.24)
-    inner, depth = seats * between(rng, 0.52, 0.68), between(rng, 0.75, 0.98)
-    width = inner + 2 * arm
-    seat, back = between(rng, 0.38, 0.48), between(rng, 0.72, 1.0)
-    lifted = chance(rng, 0.6)
-    foot = between(rng, 0.05, 0.16) if lifted else 0.0
-    dark = darker(cover.rgb, 0.85)
-    rest = between(rng, 0.16, 0.24)
-    parts = [blob((0, 0, (foot + seat - 0.12) / 2), (width, depth, seat - 0.12 - foot), dark, 12.0)]
-    parts.append(blob((0, depth / 2 - rest / 2, (back + foot) / 2), (width, rest, back - foot), cover.rgb, soft))
-    each = inner / seats
-    deep = depth - rest
-    for k in range(seats):
-        x = -inner / 2 + (k + 0.5) * each
-        rgb = cushions.rgb if cushions else cover.rgb
-        parts.append(blob((x, -rest / 2, seat - 0.07), (each * 0.99, deep, 0.2), rgb, soft))
-        parts.append(
-            blob((x, depth / 2 - rest - 0.03, (seat + back) / 2), (each * 0.97, 0.18, back - seat + 0.05), rgb, soft)
-        )
-    arms = chance(rng, 0.85)
-    style = "armless"
-    if arms:
-        style = str(rng.choice(["box-arm", "rolled-arm", "slope-arm"]))
-        high = between(rng, 0.52, 0.68)
-        for sx in (-1, 1):
-            x = sx * (width / 2 - arm / 2)
-            if style == "rolled-arm":
-                parts.append(
-                    box(
-                        (x, -0.02, (foot + high - arm / 2) / 2),
-                        (arm * 0.8, depth - 0.06, high - arm / 2 - foot),
-                        cover.rgb,
-                    )
-                )
-                parts.append(
-                    limb((x, -depth / 2, high - arm / 2), (x, depth / 2 - 0.05, high - arm / 2), arm / 2, cover.rgb)
-                )
-            elif style == "slope-arm":
-                half = (arm / 2, depth / 2 - 0.02, (high - foot) / 2)
-                parts.append(
-                    Part(Block(taper=(0.8, 0.6), shear=(0.0, 0.38)), (x, 0, (high + foot) / 2), half, cover.rgb)
-                )
-            else:
-                parts.append(blob((x, -0.01, (high + foot) / 2), (arm, depth, high - foot), cover.rgb, max(soft, 6.0)))
-    count = 0
-    if lifted:
-        count = 4 if seats < 4 else 6
-        made, _ = legs(rng, count, width * 0.95, depth * 0.9, foot + 0.05, between(rng, 0.04, 0.07), FOOT)
-        parts += made
-    return parts, painted(cover, cushions) | {
-        "n_legs": count, "has_back": True, "has_arms": arms, "n_seats": seats, "style": style,
-    }  # fmt: skip
-
-
-def bench(rng: np.random.Generator) -> Made:
-    wood, iron = coat(rng, "wooden", "metal", "stone"), coat(rng, "metal", "wooden")
-    width, depth, height = between(rng, 1.1, 2.0), between(rng, 0.32, 0.5), between(rng, 0.4, 0.48)
-    parts: list[Part] = []
-    planks = int(rng.integers(1, 5))
-    for k in range(planks):
-        y = -depth / 2 + (k + 0.5) * depth / planks
-        parts.append(box((0, y, height - 0.025), (width, depth / planks * (0.8 if planks > 1 else 1), 0.05), wood.rgb))
-    count = int(rng.choice([2, 4]))
-    made, leg_shape = legs(rng, count, width * 0.9, depth, height - 0.04, between(rng, 0.05, 0.09), iron.rgb)
-    parts += made
-    back = chance(rng, 0.55)
-    if back:
-        top = height + between(rng, 0.3, 0.45)
-        rails = int(rng.integers(1, 4))
-        for k in range(rails):
-            z = height + (top - height) * (k + 0.7) / rails
-            parts.append(box((0, depth / 2 - 0.02, z), (width, 0.045, (top - height) / rails * 0.6), wood.rgb))
-        parts += [
-            box((sx * width * 0.4, depth / 2 + 0.015, (height + top) / 2), (0.07, 0.045, top - height + 0.08), iron.rgb)
-            for sx in (-1, 1)
-        ]
-    return parts, painted(wood, iron) | {"n_legs": count, "leg_shape": leg_shape, "has_back": back, "has_arms": False}
 
 
 def desk(rng: np.random.Generator) -> Made:
@@ -325,7 +86,8 @@ def desk(rng: np.random.Generator) -> Made:
             for sx in (-1, 1)
         ]
     return parts, painted(wood, other) | {
-        "top_shape": "rectangular", "n_legs": count, "n_drawers": drawers * len(boxed), "n_shelves": int(upper), "style": style,
+        "top_shape": "rectangular", "n_legs": count, "n_drawers": drawers * len(boxed), "n_shelves": int(upper),
+        "style": style,
     }  # fmt: skip
 
 
@@ -381,7 +143,7 @@ def bed(rng: np.random.Generator) -> Made:
         )
     made, leg_shape = legs(rng, 4, width + 0.02, length, low - 0.05, between(rng, 0.06, 0.09), frame.rgb)
     return parts + made, painted(frame, cover) | {
-        "n_legs": 4, "leg_shape": leg_shape, "has_headboard": head, "n_seats": 0, "style": "double" if double else "single",
+        "n_legs": 4, "leg_shape": leg_shape, "has_headboard": head, "style": "double" if double else "single",
     }  # fmt: skip
 
 
@@ -416,7 +178,8 @@ def bookcase(rng: np.random.Generator) -> Made:
     if columns == 2:
         parts.append(box((0, 0, height / 2), (board, depth, height), wood.rgb))
     return parts, painted(wood) | {
-        "n_shelves": shelves, "n_legs": 0 if walls else 4, "has_back": backed, "style": "divided" if columns == 2 else "plain",
+        "n_shelves": shelves, "n_legs": 0 if walls else 4, "has_back": backed,
+        "style": "divided" if columns == 2 else "plain",
     }  # fmt: skip
 
 
@@ -535,7 +298,12 @@ def ladder(rng: np.random.Generator) -> Made:
     }
 
 
-MAKERS: dict[str, Callable[[np.random.Generator], Made]] = {
-    "chair": chair, "armchair": armchair, "stool": stool, "table": table, "desk": desk, "bed": bed, "bookcase": bookcase,
-    "cabinet": cabinet, "sofa": sofa, "lamp": lamp, "bench": bench, "ladder": ladder,
-}  # fmt: skip
+MAKERS = {
+    "table": table,
+    "desk": desk,
+    "bed": bed,
+    "bookcase": bookcase,
+    "cabinet": cabinet,
+    "lamp": lamp,
+    "ladder": ladder,
+}

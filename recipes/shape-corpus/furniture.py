@@ -1,7 +1,7 @@
 """Reads the models of Debian's package sweethome3d-furniture: coloured meshes with names, sizes, licences and creators.
 
-The package is an `ar` archive; its data.tar.xz holds libraries (.sh3f: zip archives), each with a catalogue of properties
-and OBJ models with materials and textures.
+The package is an `ar` archive; its data.tar.xz holds libraries (.sh3f: zip archives), each with a catalogue of
+properties and OBJ models with materials and textures.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def simplified(mesh: Mesh, most: int = MOST_FACES) -> Mesh:
     import fast_simplification
 
     before = touched(mesh, COVER_CELLS)
-    for target in (most, max(most, len(mesh.faces) // 2)):
+    for target in dict.fromkeys((most, max(most, len(mesh.faces) // 2))):
         vertices, faces = fast_simplification.simplify(mesh.vertices, mesh.faces, target_count=target)
         small = Mesh(vertices.astype(np.float32), faces.astype(np.int32), np.zeros((len(faces), 3), np.uint8))
         after = ndimage.binary_dilation(touched(small, COVER_CELLS))
@@ -223,7 +223,7 @@ def _text(archive: zipfile.ZipFile, path: str) -> str:
 
 
 def _texture(archive: zipfile.ZipFile, path: str) -> F32 | None:
-    """A texture, at most 256 px; where it is transparent, the mean of where it is not. As viewers do, it replaces Kd."""
+    """A texture, at most 256 px; the mean of the rest where it is transparent. As in viewers, it replaces Kd."""
     from PIL import Image
 
     if path not in archive.namelist():

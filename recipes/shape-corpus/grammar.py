@@ -1,9 +1,9 @@
-"""A shape grammar: families of objects with parts that come and go, exact solids, and attributes that say what was made.
+"""A shape grammar: families of objects whose parts come and go, exact solids, and attributes that say what was made.
 
 Attributes (a family has those that make sense for it):
   family        name of the family
   colour        colour of the main part, one of COLOURS; colour2: of the second part, if it was painted apart
-  material      of the main part: "wooden", "metal", "plastic", "fabric", "leather", "ceramic", "glass", "stone", "painted"
+  material      of the main part, one of palette.MATERIALS: "wooden", "metal", "plastic", "fabric", ...
   ratios        [width, depth, height] over the longest of them
   top_shape     of what one looks down on: "round", "square", "rectangular", "oval", "triangular", "hexagonal"
   n_legs        legs that stand on the floor; a central foot counts as 1, a solid base as 0
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import furnishings, things
+from . import furnishings, outdoors, seats, vehicles, vessels
 from .mesh import Mesh, join
 from .palette import COLOURS
 from .primitives import Part, fill
@@ -34,8 +34,11 @@ CELLS = 128
 THINNEST = 1.6 / CELLS  # a part that is thinner than this, longest side = 1, would fall between cells
 
 _MAKERS: dict[str, Callable[[np.random.Generator], tuple[list[Part], dict[str, Any]]]] = {
+    **seats.MAKERS,
     **furnishings.MAKERS,
-    **things.MAKERS,
+    **vessels.MAKERS,
+    **vehicles.MAKERS,
+    **outdoors.MAKERS,
 }
 HELD_OUT_FAMILIES = ("bench", "airplane", "ladder", "robot")
 FAMILIES = tuple(_MAKERS)
@@ -69,7 +72,7 @@ def make_shape(rng: np.random.Generator, family: str) -> Shape:
 
 
 def describe(attributes: dict[str, Any]) -> str:
-    """A short name in English, the same for shapes with the same discrete attributes: "brown wooden round table with three legs"."""
+    """A name in English, from the discrete attributes alone: "brown wooden round table with three legs"."""
     words = [attributes.get(key) for key in ("colour", "material", "top_shape", "style")]
     if attributes.get("style") not in NOUNS:
         words.append(attributes["family"])

@@ -58,7 +58,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Blob:
-    """|x|^p + |y|^p + |z|^p <= 1: a ball for power 2, a cushion for 4, almost a box for 10 (a superquadric; Barr 1981)."""
+    """|x|^p + |y|^p + |z|^p <= 1: a ball for power 2, a cushion for 4, nearly a box for 10 (Barr 1981)."""
 
     power: float = 2.0
 

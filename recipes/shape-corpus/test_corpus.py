@@ -129,12 +129,14 @@ def cube_library(folder: Path) -> Path:
     with zipfile.ZipFile(library, "w") as archive:
         archive.writestr("cube/cube.obj", (
             "mtllib cube.mtl\n" + corners + "vt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\n"
-            "usemtl front\nf 5/1 6/2 8/3 7/4\nusemtl plain\nf 1 3 4 2\nf 1//1 5//1 7//1 3//1\nf -7 -5 -1 -3\nf 3 7 8 4\nf 1 2 6 5\n"
+            "usemtl front\nf 5/1 6/2 8/3 7/4\nusemtl plain\n"
+            "f 1 3 4 2\nf 1//1 5//1 7//1 3//1\nf -7 -5 -1 -3\nf 3 7 8 4\nf 1 2 6 5\n"
         ))  # fmt: skip
         archive.writestr("cube/cube.mtl", "newmtl front\nKd 1 1 1\nmap_Kd green.png\nnewmtl plain\nKd 0.5 0.25 0\n")
         archive.writestr("cube/green.png", texture.getvalue())
         archive.writestr("PluginFurnitureCatalog.properties", (
-            "id=x\nid#1=a\nname#1=Caf\\u00e9 box 2\ntags#1=Blend Swap, Seat\ncategory#1=Kitchen\nmodel#1=/cube/cube.obj\n"
+            "id=x\nid#1=a\nname#1=Caf\\u00e9 box 2\ntags#1=Blend Swap, Seat\ncategory#1=Kitchen\n"
+            "model#1=/cube/cube.obj\n"
             "width#1=40\ndepth#1=20\nheight#1=80\ncreator#1=Ann\n"
         ))  # fmt: skip
     data = io.BytesIO()
