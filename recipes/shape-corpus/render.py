@@ -104,25 +104,26 @@ def _pooled(face, normals, colours, samples):  # type: ignore[no-untyped-def]  #
     """Colour and coverage, and unit normal, of every pixel from the faces at its samples."""
     size = len(face) // samples
     rgba, normal = np.zeros((size, size, 4), np.uint8), np.zeros((size, size, 3), np.float32)
-    total, across = np.zeros(3), np.zeros(3)
     for row in range(size):
         for column in range(size):
-            hits = 0
-            total[:], across[:] = 0.0, 0.0
-            for y in range(row * samples, (row + 1) * samples):
-                for x in range(column * samples, (column + 1) * samples):
-                    f = face[y, x]
-                    if f >= 0:
-                        hits += 1
-                        for k in range(3):
-                            total[k] += colours[f, k]
-                            across[k] += normals[f, k]
+            hits, red, green, blue, x, y, z = 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            for sample in range(samples * samples):
+                f = face[row * samples + sample // samples, column * samples + sample % samples]
+                if f >= 0:
+                    hits += 1
+                    red, green, blue = red + colours[f, 0], green + colours[f, 1], blue + colours[f, 2]
+                    x, y, z = x + normals[f, 0], y + normals[f, 1], z + normals[f, 2]
             if hits:
-                length = max(np.sqrt((across**2).sum()), 1e-6)
-                for k in range(3):
-                    rgba[row, column, k] = np.uint8(min(max(total[k] / hits, 0.0), 255.0) + 0.5)
-                    normal[row, column, k] = across[k] / length
-                rgba[row, column, 3] = np.uint8(255.0 * hits / samples**2 + 0.5)
+                length = (x * x + y * y + z * z) ** 0.5 + 1e-6
+                normal[row, column, 0], normal[row, column, 1], normal[row, column, 2] = (
+                    x / length,
+                    y / length,
+                    z / length,
+                )
+                rgba[row, column, 0] = int(red / hits + 0.5)
+                rgba[row, column, 1] = int(green / hits + 0.5)
+                rgba[row, column, 2] = int(blue / hits + 0.5)
+                rgba[row, column, 3] = int(255.0 * hits / samples**2 + 0.5)
     return rgba, normal
 
 
