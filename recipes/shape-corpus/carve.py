@@ -84,7 +84,8 @@ def _depth(points: F32, faces: NDArray[np.int32], pixels: int) -> F32:  # pragma
         zb, zc = points[faces[t, 1], 2] - za, points[faces[t, 2], 2] - za
         slope_x = (zb * (y[2] - y[0]) - zc * (y[1] - y[0])) / area
         slope_y = (zc * (x[1] - x[0]) - zb * (x[2] - x[0])) / area
-        low, high = max(int(np.ceil(y.min() - 1e-6)), 0), min(int(np.floor(y.max() + 1e-6)), pixels - 1)
+        low = max(int(np.ceil(min(y[0], y[1], y[2]) - 1e-6)), 0)
+        high = min(int(np.floor(max(y[0], y[1], y[2]) + 1e-6)), pixels - 1)
         for i in range(low, high + 1):
             left, right = np.inf, -np.inf  # where the row crosses the sides
             for k in range(3):
@@ -149,7 +150,8 @@ def _touch(out: NDArray[np.bool_], vertices: F32, faces: NDArray[np.int32]) -> N
     triangle = np.empty((3, 3), np.float32)
     for t in range(len(faces)):
         for k in range(3):
-            triangle[k] = vertices[faces[t, k]]
+            for axis in range(3):
+                triangle[k, axis] = vertices[faces[t, k], axis]
         steps = steps_across(triangle, cells)
         for p in range(steps + 1):
             for q in range(steps + 1 - p):

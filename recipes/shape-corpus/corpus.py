@@ -170,7 +170,8 @@ def _soak(
     triangle = np.empty((3, 3), np.float32)
     for t in range(len(faces)):
         for k in range(3):
-            triangle[k] = vertices[faces[t, k]]
+            for axis in range(3):
+                triangle[k, axis] = vertices[faces[t, k], axis]
         steps = steps_across(triangle, cells)
         weight = areas[t] / ((steps + 1) * (steps + 2) / 2) + 1e-12
         for p in range(steps + 1):
