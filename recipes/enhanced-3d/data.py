@@ -25,8 +25,9 @@ from .volume import F32, REACH, SIDE, box_after_turn, distance, padded, turned
 I8 = NDArray[np.int8]
 T = TypeVar("T")
 
-CROP = 64  # cells
-VIEWS = 12  # crops cut from one object
+CROP = 48  # cells
+GROUP = 3  # steps in which an object is seen once
+VIEWS = 8  # crops cut from one object
 TURNED = 0.7  # share of the objects that are turned about z, by any angle
 GRAMMAR = 0.4  # share of the objects that come from the grammar
 UNIT = 127 / REACH  # of depths kept as bytes, per cell
@@ -131,20 +132,22 @@ def _crop(view: View, near: NDArray[np.int64], rng: np.random.Generator) -> Crop
 def batches(
     first_step: int, steps: int, objects: int, workers: int, make: Callable[[int], list[Crops]]
 ) -> Iterator[Crops]:
-    """The batches of steps first_step..steps-1: a crop of each of `objects` objects, which serve for VIEWS steps.
+    """The batches of steps first_step..steps-1: a crop of each of `objects` objects. GROUP times as many take turns, so
+    that the network does not follow the few it has just seen.
 
     make: the crops of an object, by its number.
     """
-    first_group = first_step // VIEWS
-    indices = range(first_group * objects, -(-steps // VIEWS) * objects)
+    turns = GROUP * VIEWS
+    first_group, groups = first_step // turns, -(-steps // turns)
+    indices = range(first_group * GROUP * objects, groups * GROUP * objects)
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        crops_of = in_order(pool, (workers + 1) * objects, make, indices)
-        for group in range(first_group, -(-steps // VIEWS)):
-            objects_now = [next(crops_of) for _ in range(objects)]
-            for turn in range(VIEWS):
-                step = group * VIEWS + turn
+        crops_of = in_order(pool, (workers + GROUP) * objects, make, indices)
+        for group in range(first_group, groups):
+            together = [next(crops_of) for _ in range(GROUP * objects)]
+            for turn in range(turns):
+                step = group * turns + turn
                 if first_step <= step < steps:
-                    chosen = [each[(turn + k) % VIEWS] for k, each in enumerate(objects_now)]
+                    chosen = [each[turn // GROUP] for each in together[turn % GROUP :: GROUP]]
                     yield Crops(
                         np.concatenate([each.coarse for each in chosen]),
                         np.concatenate([each.truth for each in chosen]),

@@ -26,8 +26,8 @@ class Ranges:
     bits: float  # mean count of places where matter is missing, and of those where some does not belong
 
 
-TRAIN = Ranges((24, 68), (0.3, 0.9), (0.0, 0.15), (0.35, 0.65), 1.0)
-ELSEWHERE = Ranges((32, 64), (0.5, 1.0), (0.05, 0.12), (0.45, 0.55), 1.0)  # what the figures are measured on
+TRAIN = Ranges((28, 68), (0.3, 0.9), (0.0, 0.15), (0.25, 0.6), 1.0)
+ELSEWHERE = Ranges((40, 64), (0.4, 0.8), (0.05, 0.1), (0.3, 0.5), 1.0)  # what the figures are measured on
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ def draw_figures(run: Run, refiner: Refiner, places: Places) -> None:
     run.phase("draw")
     folder = run.out / "figures"
     folder.mkdir(exist_ok=True)
-    shapes = drawn_shapes(places, refiner, min(6, run.params.held_out_shapes))
+    shapes = drawn_shapes(places, refiner, min(4, run.params.held_out_shapes))
     sheet(folder / "shapes.png", ("coarse", "refined", "truth"), [[tile(mesh) for mesh in row] for row in shapes])
-    pictures = drawn_pictures(places, refiner, min(6, run.params.held_out_pictures))
+    pictures = drawn_pictures(places, refiner, min(4, run.params.held_out_pictures))
     rows = [[framed(rgba), *(tile(mesh) for mesh in meshes)] for rgba, meshes in pictures]
     sheet(folder / "pictures.png", ("picture", "image-to-3d", "refined", "truth"), rows)
 

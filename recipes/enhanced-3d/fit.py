@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WARMUP_STEPS = 40
 EMA_DECAY = 0.995
-RIM = 6  # cells at the rim of a crop that do not count: the network sees too little around them
+RIM = 4  # cells at the rim of a crop that do not count: the network sees too little around them
 SHARPNESS = 2.0  # logits per cell of depth
 SLOPE = 0.5  # weight of the depths' slopes, which the normals are made of
 

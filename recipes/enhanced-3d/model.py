@@ -55,13 +55,14 @@ class RefineNet(nn.Module):
         self.ups = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in pairs)
         self.up_norms = nn.ModuleList(Norm(fine) for fine, _ in pairs)
         self.decoders = nn.ModuleList(Block(fine) if level else nn.Identity() for level, (fine, _) in enumerate(pairs))
-        self.answer = nn.Conv3d(widths[0], 8, 3, padding=1)
+        self.answer = nn.Conv3d(widths[0] + 8, 8, 3, padding=1)  # sees the cells themselves too: it can smooth at once
         nn.init.zeros_(self.answer.weight)
 
     def forward(self, depths: Tensor, lifted: Tensor) -> Tensor:
         """Depths and their change are in cells. n is a multiple of STRIDE / 2."""
-        x = torch.cat([apart(depths) / REACH, lifted], dim=1)
-        x = functional.silu(self.stem_norm(self.stem(x.contiguous(memory_format=torch.channels_last_3d))))
+        given = (apart(depths) / REACH).contiguous(memory_format=torch.channels_last_3d)
+        x = torch.cat([given, lifted.contiguous(memory_format=torch.channels_last_3d)], dim=1)
+        x = functional.silu(self.stem_norm(self.stem(x)))
         skips = []
         for down, norm, encoder in zip(self.downs, self.down_norms, self.encoders, strict=True):
             skips.append(x)
@@ -69,7 +70,7 @@ class RefineNet(nn.Module):
         for level in reversed(range(len(self.ups))):
             x = functional.interpolate(self.ups[level](x), scale_factor=2, mode="nearest")
             x = self.decoders[level](functional.silu(self.up_norms[level](x + skips[level])))
-        return together(self.answer(x).float())
+        return together(self.answer(torch.cat([x, given], dim=1)).float())
 
 
 def apart(fine: Tensor) -> Tensor:
