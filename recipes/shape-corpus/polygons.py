@@ -43,25 +43,28 @@ def _turn(points, a, b, c):  # type: ignore[no-untyped-def]  # pragma: no cover 
 @njit(cache=False)
 def _ears(points: NDArray[np.float64]) -> NDArray[np.int64]:  # pragma: no cover - compiled
     """Triangles of one polygon that goes counter-clockwise: (n, 2) -> (n - 2, 3)."""
-    left = list(range(len(points)))
-    out = np.empty((len(points) - 2, 3), np.int64)
+    left, count = np.arange(len(points)), len(points)
+    out = np.empty((count - 2, 3), np.int64)
     for row in range(len(out)):
         best = 0  # of a polygon that crosses itself, some corner
-        for at in range(len(left)):
-            a, b, c = left[at - 1], left[at], left[(at + 1) % len(left)]
-            if _turn(points, a, b, c) <= 0:
-                continue
-            free = True
-            for p in left:
-                if p != a and p != b and p != c:
+        for at in range(count):
+            a, b, c = left[(at + count - 1) % count], left[at], left[(at + 1) % count]
+            free = _turn(points, a, b, c) > 0
+            for k in range(count):
+                p = left[k]
+                if free and p != a and p != b and p != c:
                     within = _turn(points, a, b, p) >= 0 and _turn(points, b, c, p) >= 0 and _turn(points, c, a, p) >= 0
-                    twin = (points[p] == points[a]).all() or (points[p] == points[c]).all()
-                    if within and not twin:
-                        free = False
-                        break
+                    free = not within or _same(points, p, a) or _same(points, p, c)
             if free:
                 best = at
                 break
-        out[row] = left[best - 1], left[best], left[(best + 1) % len(left)]
-        left.pop(best)
+        out[row] = left[(best + count - 1) % count], left[best], left[(best + 1) % count]
+        count -= 1
+        for k in range(best, count):
+            left[k] = left[k + 1]
     return out
+
+
+@njit(cache=False)
+def _same(points, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+    return points[a, 0] == points[b, 0] and points[a, 1] == points[b, 1]
