@@ -179,8 +179,8 @@ def _of_grammar(seen: Seen, rng: np.random.Generator, always: tuple[str, ...] = 
 
 def _of_furniture(seen: Seen, rng: np.random.Generator) -> str:
     name = seen.name.lower()
-    if seen.tags and rng.random() < 0.25:
-        name = str(rng.choice(seen.tags)).lower()
+    if seen.tags and rng.random() < 0.2:
+        name += ", " + str(rng.choice(seen.tags)).lower()
     words = []
     if seen.height and rng.random() < 0.4:
         words.append(seen.height)

@@ -31,7 +31,7 @@ LEVELS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 GUIDANCES = (1.5, 2.5, 4.0)
 STEPS = 25
 TRUE_LEVEL = 0.3  # of a true share: a leg of half a cell is one
-CLOUD = 1024  # points a shape is for Chamfer distances
+CLOUD = 512  # points a shape is for Chamfer distances
 VALIDATION_SEED, HELD_OUT_SEED, NAMES_SEED, OTHER_SEED = 10_000, 20_000, 30_000, 40_000
 COARSE = 16  # cells of the grid that holds as many numbers as a latent
 SHOWN = 6
@@ -131,7 +131,7 @@ def _coarse(solid: Bool) -> Mesh:
 def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> None:
     """Do they have the legs, the height and the colour that the sentence asks for?"""
     rng = run.rng(HELD_OUT_SEED)
-    some = _some(shapes.held_out or shapes.training, run.params.evaluated, rng)
+    some = _some(shapes.held_out or shapes.training, 2 * run.params.evaluated, rng)
     run.phase("evaluate unseen combinations")
     prompts = [telling(shapes.seen[each], rng) for each in some]
     made = _make(maker, prompts, HELD_OUT_SEED, maker.guidance)

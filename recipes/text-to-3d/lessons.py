@@ -70,7 +70,7 @@ def repaint(colour: NDArray[np.uint8], where: NDArray[np.bool_], old: str, new: 
 
 
 def latents_of(encode: Callable[[Voxels], Tensor], shapes: Shapes, lessons: Sequence[Lesson]) -> Tensor:
-    """(n, 8, 8, 8, 8), encoded a few at a time."""
+    """(n, *LATENT_SHAPE), encoded a few at a time."""
     chunks = [lessons[start : start + TOGETHER] for start in range(0, len(lessons), TOGETHER)]
     with torch.inference_mode():
         return torch.cat([encode(voxels_of(shapes, chunk)) for chunk in chunks])

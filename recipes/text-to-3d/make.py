@@ -58,7 +58,7 @@ class Maker:
 
     @torch.inference_mode()
     def decode(self, latent: Tensor) -> list[Field]:
-        """(B, 8, 8, 8, 8) -> B fields."""
+        """(B, *LATENT_SHAPE) -> B fields."""
         logits, colour = self.autoencoder.decode(latent)
         filled = torch.sigmoid(logits).numpy()
         return [Field(*each) for each in zip(filled, colour.clamp(0, 1).numpy(), strict=True)]

@@ -259,7 +259,22 @@ def test_the_autoencoder_learns_a_shape() -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
-    assert net.encode(voxels).abs().max() <= autoencoder.BOUND
+    latent = net.encode(voxels)
+    assert latent.shape == (1, *autoencoder.LATENT_SHAPE) and latent.abs().max() <= autoencoder.BOUND
+
+
+def test_the_mean_colours_are_those_of_the_surface_and_fill_the_empty_places() -> None:
+    colour = torch.zeros(1, 3, 32, 32, 32)
+    coloured = torch.zeros(1, 32, 32, 32, dtype=torch.bool)
+    coloured[0, :4, :4, :4] = True
+    colour[0, 0, :4, :4, :4] = 1.0
+    coloured[0, 28:, 28:, 30:] = True
+    colour[0, 2, 28:, 28:, 30:] = 0.6
+    mean = autoencoder.mean_colours(autoencoder.Voxels(torch.zeros(1, 64, 64, 64), colour, coloured))[0]
+    assert mean[:, 0, 0, 0].tolist() == pytest.approx([1, 0, 0]) and mean[:, 7, 7, 7].tolist() == pytest.approx(
+        [0, 0, 0.6]
+    )
+    assert mean[:, 3, 3, 3].tolist() == pytest.approx([64 / 96, 0, 0.6 * 32 / 96])
 
 
 def test_the_flow_learns_to_tell_two_sentences_apart(sentences: Any) -> None:
