@@ -152,11 +152,12 @@ def _report(run: Run, tasks: list[Task], done: list[Made]) -> None:
     kinds = Counter(item.kind for item in items)
     of_furniture = sum(task.model is not None for task in tasks)
     run.report("items", len(items), dataset="whole corpus")
-    run.report("furniture", kinds["furniture"], dataset="whole corpus")
-    run.report(
-        "furniture_names", len({item.name for item in items if item.kind == "furniture"}), dataset="whole corpus"
-    )
-    run.report("furniture_skipped", of_furniture - kinds["furniture"], "lower", dataset="flat or empty models")
+    if of_furniture:
+        run.report("furniture", kinds["furniture"], dataset="whole corpus")
+        run.report(
+            "furniture_names", len({item.name for item in items if item.kind == "furniture"}), dataset="whole corpus"
+        )
+        run.report("furniture_skipped", of_furniture - kinds["furniture"], "lower", dataset="flat or empty models")
     run.report(
         "grammar_families", len({item.family for item in items if item.kind == "grammar"}), dataset="whole corpus"
     )
