@@ -53,17 +53,17 @@ def main() -> None:
     evaluate, score, volume = (recipe("enhanced-3d", name) for name in ("evaluate", "score", "volume"))
     refiner = recipe("enhanced-3d", "predict").load(arguments.artifact)
     ways: dict[str, Callable[[Any, Any], Any]] = {
-        "as it is": lambda mesh, solid: mesh,
-        "Taubin": lambda mesh, solid: score.taubin(mesh),
-        "screened Poisson": lambda mesh, solid: poisson(mesh),
-        "enhanced-3d": lambda mesh, solid: volume.surface(refiner.refine(solid).field),
+        "as it is": lambda mesh, field: mesh,
+        "Taubin": lambda mesh, field: score.taubin(mesh),
+        "screened Poisson": lambda mesh, field: poisson(mesh),
+        "enhanced-3d": lambda mesh, field: volume.surface(refiner.refine(volume.depths_of_field(field)).field),
     }
     found: dict[str, list[list[float]]] = {name: [] for name in ways}
     for index in range(arguments.shapes):
         coarse, truth = evaluate.held_out_shape(evaluate.Places(arguments.corpus, arguments.corpus, 0), index)
         for name, way in ways.items():
             started = time.process_time()
-            made = way(volume.surface(coarse.fine()), coarse.solid())
+            made = way(volume.surface(coarse.fine()), coarse.fine())
             cpu_s = time.process_time() - started
             likeness = score.score(made, truth)
             found[name].append([*(getattr(likeness, figure) for figure in FIGURES), cpu_s])

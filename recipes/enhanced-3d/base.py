@@ -13,8 +13,8 @@ from hive_recipe_image_to_3d.reconstruct import Reconstruction, Reconstructor, d
 from hive_recipe_shape_corpus.corpus import Item
 
 from .data import View, in_bytes, open_corpus, pick, save_view, true_depths
-from .lift import in_frame_of, lift, solid_of
-from .volume import F32, Bool, distance
+from .lift import depths_of, in_frame_of, lift
+from .volume import F32
 
 UNSEEN_CELLS = 16  # of a mesh that nobody looks at
 
@@ -27,7 +27,7 @@ class Known:
     frustum: Frustum  # where the object was seen
     depths: F32  # (SIDE,)*3 of the object, in its own frame
     seen: Reconstruction
-    solid: Bool  # (SIDE,)*3 the base's shape
+    coarse: F32  # (SIDE,)*3 depths of the base's shape, in the reconstruction's frame
 
 
 @cache
@@ -43,7 +43,7 @@ def known(corpus: Path, base: Path, item: Item, rng: np.random.Generator, faults
     sight = see(reconstructor.net, view.rgba)
     how = {} if drawn else {"faces": 0, "mesh_cells": UNSEEN_CELLS}
     seen = decoded(sight, view.rgba, reconstructor.decoding, **how)
-    return Known(item, view.frustum, true_depths(opened, item), seen, solid_of(seen))
+    return Known(item, view.frustum, true_depths(opened, item), seen, depths_of(seen))
 
 
 def make_base_view(seed: int, corpus: Path, base: Path, folder: Path, index: int) -> Path:
@@ -53,5 +53,5 @@ def make_base_view(seed: int, corpus: Path, base: Path, folder: Path, index: int
     item = pick(open_corpus(corpus), "train", rng)
     found = known(corpus, base, item, rng, faults=True, drawn=False)
     truth = in_frame_of(found.depths, found.frustum, found.seen.frustum)
-    save_view(path, View(in_bytes(distance(found.solid)), in_bytes(truth), lift(found.seen)))
+    save_view(path, View(in_bytes(found.coarse), in_bytes(truth), lift(found.seen)))
     return path

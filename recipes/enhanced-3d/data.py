@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .degrade import degrade
 from .model import LIFTED
-from .volume import F32, REACH, SIDE, box_after_turn, distance, padded, turned
+from .volume import F32, REACH, SIDE, box_after_turn, depths_of_field, distance, padded, turned
 
 I8 = NDArray[np.int8]
 T = TypeVar("T")
@@ -83,10 +83,10 @@ def degraded_view(corpus: Corpus, rng: np.random.Generator) -> View:
     item = pick(corpus, "train", rng)
     truth = true_depths(corpus, item, rng.uniform(0, 360) if rng.random() < TURNED else 0.0)
     for _ in range(4):
-        coarse = degrade(truth > 0, rng).solid()
-        if coarse.sum() > 0.3 * (truth > 0).sum():
+        coarse = degrade(truth > 0, rng)
+        if coarse.survives(truth > 0):
             break
-    return View(in_bytes(distance(coarse)), in_bytes(truth), None)
+    return View(in_bytes(depths_of_field(coarse.fine())), in_bytes(truth), None)
 
 
 def make_crops(

@@ -42,8 +42,9 @@ class Coarse:
         """The occupancy on the grid, trilinear, less the level: (SIDE,)*3."""
         return along_axes(self.occupancy, self.to_fine) - np.float32(self.level)
 
-    def solid(self) -> Bool:
-        return self.fine() > 0
+    def survives(self, solid: Bool) -> bool:
+        """Whether a third of the solid is left: a thin object can vanish."""
+        return bool((self.fine() > 0).sum() > solid.sum() / 3)
 
 
 def degrade(solid: Bool, rng: np.random.Generator, ranges: Ranges = TRAIN) -> Coarse:

@@ -21,7 +21,7 @@ from .degrade import ELSEWHERE, TRAIN, Coarse, Ranges, degrade
 from .lift import lift
 from .refine import Refiner, Trust, applied
 from .score import Points, in_true_frame, score, taubin, true_points
-from .volume import distance, surface
+from .volume import depths_of_field, surface
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -150,8 +150,9 @@ def _shape_trial(places: Places, refiner: Refiner, index: int) -> Trial:
 
 
 def _shape_meshes(refiner: Refiner, coarse: Coarse) -> dict[str, Mesh]:
-    simple = surface(coarse.fine())
-    refined = refiner.refine(coarse.solid())
+    simple_field = coarse.fine()
+    simple = surface(simple_field)
+    refined = refiner.refine(depths_of_field(simple_field))
     made = simple if refined.kept else surface(refined.field)
     return {"trilinear": simple, "trilinear + Taubin": taubin(simple), "refined": made}
 
@@ -172,7 +173,7 @@ def drawn_shapes(places: Places, refiner: Refiner, count: int) -> Iterator[tuple
 
 def _level_trial(places: Places, refiner: Refiner, index: int) -> Trial:
     kind, coarse, truth, _ = _degraded(places, "validation", VALIDATION_SEED, TRAIN, index)
-    depths = distance(coarse.solid())
+    depths = depths_of_field(coarse.fine())
     change = refiner.change(depths, None)
     fields = {level: applied(depths, change, Trust(level=level)).field for level in LEVELS}
     return Trial(kind, {str(level): score(surface(field), truth) for level, field in fields.items()})
@@ -183,9 +184,9 @@ def _degraded(places: Places, split: str, salt: int, ranges: Ranges, index: int)
     corpus, rng = open_corpus(places.corpus), _generator(places.seed, salt, index)
     item = pick(corpus, split, rng, grammar=0.4)
     depths = true_depths(corpus, item)
-    while True:  # a thin object can vanish
+    while True:
         coarse = degrade(depths > 0, rng, ranges)
-        if coarse.solid().sum() > 0.3 * (depths > 0).sum():
+        if coarse.survives(depths > 0):
             break
     mesh = corpus.mesh(item)
     return item.kind, coarse, true_points(mesh, depths, index), mesh
@@ -199,7 +200,7 @@ def _picture_trial(places: Places, refiner: Refiner, index: int) -> Trial:
 
 def _picture_meshes(refiner: Refiner, found: Known) -> tuple[dict[str, Mesh], float]:
     """In the true object's frame."""
-    refined = refiner.refine(found.solid, lift(found.seen))
+    refined = refiner.refine(found.coarse, lift(found.seen))
     own = found.seen.mesh
     made = own if refined.kept else surface(refined.field)
     meshes = {"base": own, "base + Taubin": taubin(own), "refined": made}
@@ -220,9 +221,8 @@ def drawn_pictures(places: Places, refiner: Refiner, count: int) -> Iterator[tup
 
 def _strength_trial(places: Places, refiner: Refiner, index: int) -> Trial:
     found, truth = _pictured(places, "validation", VALIDATION_SEED, index)
-    depths = distance(found.solid)
-    change = refiner.change(depths, lift(found.seen))
-    made = {f"{strength}": applied(depths, change, Trust(strength=strength)) for strength in STRENGTHS}
+    change = refiner.change(found.coarse, lift(found.seen))
+    made = {f"{strength}": applied(found.coarse, change, Trust(strength=strength)) for strength in STRENGTHS}
 
     def scored(mesh: Mesh) -> Likeness:
         return score(in_true_frame(mesh, found.seen.frustum, found.frustum), truth)

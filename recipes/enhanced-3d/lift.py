@@ -8,15 +8,15 @@ from hive_recipe_image_to_3d.reconstruct import Reconstruction
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .volume import CELLS, F32, MARGIN, REACH, SIDE, Bool
+from .volume import CELLS, F32, MARGIN, REACH, SIDE, Bool, depths_of_field
 
 OFFSET_CELLS = 8.0  # depth behind the front that counts as near it
 OUTLINE_PX = 4.0  # distance from the outline that counts as near it
 
 
-def solid_of(seen: Reconstruction) -> Bool:
-    """(SIDE,)*3 the base's shape."""
-    return _field(seen, SIDE) > 0
+def depths_of(seen: Reconstruction) -> F32:
+    """(SIDE,)*3 depths of the base's shape."""
+    return depths_of_field(_field(seen, SIDE))
 
 
 def lift(seen: Reconstruction) -> NDArray[np.int8]:

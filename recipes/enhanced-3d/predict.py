@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from . import files
 from .degrade import degrade
-from .lift import lift, solid_of
+from .lift import depths_of, lift
 from .refine import Refined, Refiner, trusts
-from .volume import CELLS, Bool, is_closed, surface, voxelised
+from .volume import CELLS, SIDE, Bool, depths_of_mesh, is_closed, surface
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -28,7 +28,7 @@ NOT_BELIEVED = "the network wanted to change too much to be believed: the shape 
 
 
 def load(artifact: Path, threads: int = 1, device: str = "cpu") -> Refiner:
-    """The network: `refine(solid)` takes (144, 144, 144) bool, see volume.py."""
+    """The network: `refine(depths)` takes (144, 144, 144) float32, see volume.py."""
     tensors, config = load_weights(artifact)
     return Refiner(tensors, *trusts(config), threads)
 
@@ -54,8 +54,7 @@ def predict(run: Run) -> None:
 def _of_mesh(run: Run, refiner: Refiner, source: Path) -> tuple[Mesh, dict[str, Any]]:
     coarse, place = files.read(source)
     run.phase("refine")
-    solid = voxelised(coarse)
-    refined = refiner.refine(solid)
+    refined = refiner.refine(depths_of_mesh(coarse))
     made = coarse if refined.kept else files.painted(surface(refined.field), coarse)
     warnings = _warnings(refined)
     if not is_closed(coarse):
@@ -68,7 +67,7 @@ def _of_picture(run: Run, refiner: Refiner, source: Path) -> tuple[Mesh, dict[st
     run.phase("reconstruct")
     seen = Reconstructor(run.deps["image-to-3d"], run.cpus).reconstruct(cut.rgba)
     run.phase("refine")
-    refined = refiner.refine(solid_of(seen), lift(seen))
+    refined = refiner.refine(depths_of(seen), lift(seen))
     made = seen.mesh if refined.kept else files.painted(surface(refined.field), seen.mesh)
     about = _about(refined, [*cut.warnings, *_warnings(refined), "the hidden side is a guess"])
     return made, {
@@ -96,8 +95,6 @@ def sample(run: Run) -> None:
 
 
 def _stool() -> Bool:
-    from .volume import SIDE
-
     solid: NDArray[np.bool_] = np.zeros((SIDE,) * 3, bool)
     solid[32:112, 32:112, 122:136] = True
     for x in (36, 96):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .model import LIFTED, RefineNet
-from .volume import F32, REACH, SIDE, Bool, distance
+from .volume import F32, REACH, SIDE
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,8 @@ class Refiner:
             answer = self.net(torch.from_numpy(coarse)[None, None], torch.from_numpy(lifted)[None].float() / 127)
         return np.asarray(answer[0, 0].numpy(), np.float32)
 
-    def refine(self, solid: Bool, lifted: NDArray[np.int8] | None = None) -> Refined:
-        """Refine what fills the grid. lifted: of the picture the solid was made of, see lift.py."""
-        coarse = distance(solid)
+    def refine(self, coarse: F32, lifted: NDArray[np.int8] | None = None) -> Refined:
+        """Refine a shape given by its depths, (SIDE,)*3. lifted: of the picture it was made of, see lift.py."""
         trust = self.shape if lifted is None else self.picture
         return applied(coarse, self.change(coarse, lifted), trust)
 

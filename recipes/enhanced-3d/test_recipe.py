@@ -90,9 +90,9 @@ def test_depths_are_distances_and_a_sheet_one_cell_thick_stays() -> None:
 
 def test_a_mesh_comes_off_the_grid_where_it_was() -> None:
     mesh = box_mesh((1, 0.5, 0.25))
-    found = volume.surface(volume.distance(volume.voxelised(mesh)))
+    found = volume.surface(volume.depths_of_mesh(mesh))
     assert volume.is_closed(found)
-    assert np.abs(found.vertices.max(0) - [0.5, 0.25, 0.125]).max() < 0.5 / CELLS
+    assert np.abs(found.vertices.max(0) - [0.5, 0.25, 0.125]).max() < 0.2 / CELLS
     assert score.score(found, score.true_points(mesh, volume.distance(volume.fill(mesh)), 0)).f1 > 0.99
 
 
@@ -127,7 +127,7 @@ def test_what_looks_alike_in_the_picture_lies_in_one_place(table: np.ndarray) ->
 def test_a_degraded_solid_is_drawn_again_the_same_and_stays_near_it(table: np.ndarray) -> None:
     one, other = (degrade.degrade(table, generator(3)) for _ in range(2))
     assert np.array_equal(one.occupancy, other.occupancy) and one.level == other.level
-    solid = one.solid()
+    solid = one.fine() > 0
     assert (solid & table).sum() / (solid | table).sum() > 0.5
     assert not np.array_equal(solid, table)
 
@@ -136,7 +136,7 @@ def test_a_high_level_loses_thin_parts_and_a_low_one_fattens() -> None:
     leg = box_cells(4, 4, 100)
     clean = {"resolution": (40, 40), "blur": (0.5, 0.5), "noise": (0, 0), "bits": 0.0}
     sizes = [
-        degrade.degrade(leg, generator(1), degrade.Ranges(level=(level, level), **clean)).solid().sum()
+        (degrade.degrade(leg, generator(1), degrade.Ranges(level=(level, level), **clean)).fine() > 0).sum()
         for level in (0.1, 0.4, 0.8)
     ]
     assert sizes[0] > leg.sum() > sizes[2] and sizes[0] > sizes[1] > sizes[2]
@@ -190,13 +190,14 @@ def test_cells_come_together_as_they_were_taken_apart() -> None:
 def test_an_untrained_network_changes_nothing_and_a_wild_one_is_not_believed(table: np.ndarray) -> None:
     net = model.RefineNet()
     plain = refine.Refiner(net.state_dict(), refine.Trust(most_change=0.2), refine.Trust())
-    same = plain.refine(table)
+    depths = volume.distance(table)
+    same = plain.refine(depths)
     assert same.change == 0 and not same.kept and np.array_equal(same.field > 0, table)
     net.answer.bias.data.fill_(3.0)
-    wild = refine.Refiner(net.state_dict(), refine.Trust(most_change=0.2), refine.Trust()).refine(table)
+    wild = refine.Refiner(net.state_dict(), refine.Trust(most_change=0.2), refine.Trust()).refine(depths)
     assert wild.kept and wild.change > 0.2
     net.answer.bias.data.fill_(-9.0)
-    assert refine.Refiner(net.state_dict(), refine.Trust(), refine.Trust()).refine(table).kept, "nothing was left"
+    assert refine.Refiner(net.state_dict(), refine.Trust(), refine.Trust()).refine(depths).kept, "nothing was left"
 
 
 def test_the_bound_on_change_leaves_out_what_gets_worse() -> None:

@@ -30,11 +30,13 @@ def padded(solid: Bool) -> Bool:
     return np.pad(solid, MARGIN)
 
 
-def voxelised(mesh: Mesh) -> Bool:
-    """(SIDE,)*3: what a normalised mesh fills. A closed surface is filled exactly; one with holes is carved."""
-    if is_closed(mesh):
-        return fill(mesh)
-    return padded(carve(mesh, CELLS))
+def depths_of_mesh(mesh: Mesh) -> F32:
+    """(SIDE,)*3 depths of a normalised mesh. A closed surface is filled exactly; one with holes is carved."""
+    if not is_closed(mesh):
+        return distance(padded(carve(mesh, CELLS)))
+    halves = fill(mesh, 2).reshape(SIDE, 2, SIDE, 2, SIDE, 2)
+    share = halves.mean((1, 3, 5), dtype=np.float32)
+    return depths_of_field(ndimage.gaussian_filter(share, 0.5) - np.float32(0.5))
 
 
 def is_closed(mesh: Mesh) -> bool:
@@ -48,14 +50,15 @@ def is_closed(mesh: Mesh) -> bool:
     return len(there) == len(back) and bool((there == back).all())
 
 
-def fill(mesh: Mesh) -> Bool:
-    """(SIDE,)*3: the cells whose centres a closed surface goes around (non-zero winding along z, so that parts that
-    overlap are one)."""
-    cells = (mesh.vertices.astype(np.float64) + 0.5) * CELLS + MARGIN - 0.5
+def fill(mesh: Mesh, parts: int = 1) -> Bool:
+    """(parts * SIDE,)*3: the cells, or parts of them, whose centres a closed surface goes around (winding counted along
+    z, so that pieces that overlap are one)."""
+    side = SIDE * parts
+    cells = ((mesh.vertices.astype(np.float64) + 0.5) * CELLS + MARGIN) * parts - 0.5
     cells[:, :2] += (1.3e-5, 2.9e-5)  # off the edges that lie on centres
-    winding = np.zeros((SIDE, SIDE, SIDE + 1), np.int16)
+    winding = np.zeros((side, side, side + 1), np.int8)
     _cross(winding, cells[mesh.faces])
-    return np.asarray(np.cumsum(winding, 2)[:, :, :SIDE] != 0)
+    return np.asarray(np.cumsum(winding, 2, dtype=np.int8)[:, :, :side] != 0)
 
 
 @njit(cache=False)
@@ -84,11 +87,24 @@ def distance(solid: Bool) -> F32:
 
     Smoothed, but a cell of the solid stays inside: parts one cell thick survive.
     """
+    smooth = ndimage.gaussian_filter(_stepped(solid), SMOOTHING, truncate=3.0)
+    return np.where(solid, np.maximum(smooth, 0.2), np.minimum(smooth, -0.05)).astype(np.float32)
+
+
+def depths_of_field(field: F32) -> F32:
+    """Depths of what a field is above 0 in. Beside the surface they are as exact as the field is smooth."""
+    slope = np.sqrt(sum(np.square(each) for each in np.gradient(field)))
+    exact = np.clip(field / np.maximum(slope, 1e-6), -1, 1)
+    stepped = _stepped(field > 0)
+    return np.where(np.abs(stepped) < 1, exact, stepped).astype(np.float32)
+
+
+def _stepped(solid: Bool) -> F32:
+    """Distances between centres of cells, less a half."""
     reach = int(REACH) + 1
     inside, outside = _squared(~solid, reach), _squared(solid, reach)
-    depth = np.where(solid, np.sqrt(inside) - 0.5, 0.5 - np.sqrt(outside)).astype(np.float32)
-    smooth = ndimage.gaussian_filter(np.clip(depth, -REACH, REACH), SMOOTHING, truncate=3.0)
-    return np.where(solid, np.maximum(smooth, 0.2), np.minimum(smooth, -0.05)).astype(np.float32)
+    depth = np.where(solid, np.sqrt(inside) - 0.5, 0.5 - np.sqrt(outside))
+    return np.clip(depth, -REACH, REACH).astype(np.float32)
 
 
 @njit(cache=False)
