@@ -7,11 +7,11 @@ Attributes (a family has those that make sense for it):
   ratios        [width, depth, height] over the longest of them
   top_shape     of what one looks down on: "round", "square", "rectangular", "oval", "triangular", "hexagonal"
   n_legs        legs that stand on the floor; a central foot counts as 1, a solid base as 0
-  leg_shape     "round", "square", "tapered", "splayed", "crossed", "panel"
+  leg_shape     "round", "square", "tapered", "splayed", "panel"
   has_back, has_arms, has_handle, has_doors, has_chimney, has_lid, has_headboard   true or false
   n_shelves     boards that things stand on, the lowest and the uppermost of a bookcase among them
   n_drawers, n_seats, n_floors, n_wheels, n_rungs, n_engines, n_arms    counts
-  style         a word for a variant that no other attribute tells ("wingback", "sedan", "conifer", ...)
+  style         a word for a variant that no other attribute tells ("slatted-back", "sedan", "conifer", ...)
 Sizes are metres and stand in Shape.size_m.
 """
 
