@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,13 @@ from hive_recipe_shape_corpus.mesh import F32, Mesh
 from hive_recipe_shape_corpus.surface import extract
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from torch import Tensor
 
 from .captions import captions, telling
-from .concepts import STRANGE, best_bound, distinct, similarities
+from .concepts import STRANGE, distinct, similarities
 from .encoder import Encoded, SentenceEncoder
 from .figure import Row, draw_rows
 from .lessons import Lesson, latents_of, voxels_of
-from .make import Maker, painted
+from .make import Maker, painted, surface
 from .probes import Answers, Bool, answers
 from .shapes import SUBCELLS, Shapes
 
@@ -27,12 +26,10 @@ if TYPE_CHECKING:
     from hive_recipe_shape_corpus.corpus import Corpus
     from hive_runner.run import Run
 
-LEVELS = (0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
-GUIDANCES = (1.5, 2.5, 4.0)
 STEPS = 25
 TRUE_LEVEL = 0.3  # of a true share: a leg of half a cell is one
 CLOUD = 512  # points a shape is for Chamfer distances
-VALIDATION_SEED, HELD_OUT_SEED, NAMES_SEED, OTHER_SEED = 10_000, 20_000, 30_000, 40_000
+HELD_OUT_SEED, NAMES_SEED, OTHER_SEED = 20_000, 30_000, 40_000
 COARSE = 16  # cells of the grid that holds as many numbers as a latent
 SHOWN = 6
 
@@ -52,55 +49,20 @@ class Taught:
     sentences: Encoded  # of all captions, in order
 
 
-def choose(
-    run: Run, maker: Maker, shapes: Shapes, taught: Taught, config: dict[str, Any]
-) -> tuple[dict[str, Any], Tensor]:
-    """What is chosen on validation shapes: the level of the surface, the guidance, the bound of similarity."""
-    rng = run.rng(VALIDATION_SEED)
-    some = _some(shapes.validation or shapes.training, run.params.evaluated, rng)
-    run.phase("choose the level", total=len(some))
-    fields = maker.decode(latents_of(maker.autoencoder.encode, shapes, plain(shapes, some)))
-    scores = np.zeros(len(LEVELS))
-    for number, (each, field) in enumerate(zip(some, fields, strict=True)):
-        truth = shapes.filled[each] * 2 >= SUBCELLS
-        scores += [iou(field.filled > level, truth) for level in LEVELS]
-        run.progress(number + 1)
-    maker.level = LEVELS[int(np.argmax(scores))]
-
-    asked = [each for each in some if shapes.seen[each].attributes] or some[:1]
-    run.phase("choose the guidance", total=len(GUIDANCES))
-    prompts = [telling(shapes.seen[each], rng) for each in asked]
-    complied = []
-    for number, guidance in enumerate(GUIDANCES):
-        made = _make(maker, prompts, VALIDATION_SEED, guidance)
-        complied.append(_share([_answers(shapes, each, one) for each, one in zip(asked, made, strict=True)]))
-        run.progress(number + 1)
-    maker.guidance = GUIDANCES[int(np.argmax(complied))]
-
-    names, bank = distinct(taught.told, taught.sentences.sentence)
-    known = [captions(shapes.seen[each], 1, rng)[0] for each in some]
-    heard = SentenceEncoder().encode([*known, *STRANGE[: len(STRANGE) // 2]]).sentence
-    near = similarities(bank, heard)
-    bound = best_bound(near[: len(known)], near[len(known) :])
-    rates = ", ".join(f"{g}: {share:.2f}" for g, share in zip(GUIDANCES, complied, strict=True))
-    run.log(f"level {maker.level}, guidance {maker.guidance} ({rates}), stranger below {bound}")
-    chosen = {"level": maker.level, "guidance": maker.guidance, "bound": bound, "concept_names": names}
-    return {**config, **chosen}, bank
-
-
-def evaluate(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes, taught: Taught, bound: float) -> None:
+def evaluate(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes, taught: Taught, chosen: Mapping[str, Any]) -> None:
+    """chosen: as `choose` gives it."""
     (run.out / "figures").mkdir()
-    evaluate_autoencoder(run, maker, corpus, shapes)
+    evaluate_autoencoder(run, maker, corpus, shapes, chosen["copy_level"])
     evaluate_combinations(run, maker, shapes, taught)
     evaluate_names(run, maker, shapes, taught)
-    evaluate_strangers(run, shapes, taught, bound)
+    evaluate_strangers(run, shapes, taught, chosen["bound"])
 
 
-def evaluate_autoencoder(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes) -> None:
-    """There and back again, against the solid of 128^3."""
+def evaluate_autoencoder(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes, level: float) -> None:
+    """There and back again, against the solid of 128^3. level: where a copy's surface is."""
     kinds = {"": shapes.test or shapes.training, "_families": shapes.strange}
     for kind, index in kinds.items():
-        some = _some(index, run.params.evaluated, run.rng(1))
+        some = some_of(index, run.params.evaluated, run.rng(1))
         if not some:
             continue
         run.phase("evaluate the autoencoder", total=len(some))
@@ -109,11 +71,11 @@ def evaluate_autoencoder(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes)
         for number, (each, field) in enumerate(zip(some, fields, strict=True)):
             solid = corpus.solid(shapes.items[each])
             truth = extract(solid.astype(np.float32), 0.5)
-            likeness.append(compare(maker.surface(field), truth, points=10_000).f2)
+            likeness.append(compare(surface(field, level), truth, points=10_000).f2)
             coarse.append(compare(_coarse(solid), truth, points=10_000).f2)
-            overlap.append(iou(maker.solid(field), shapes.filled[each] * 2 >= SUBCELLS))
+            overlap.append(iou(field.filled > level, shapes.filled[each] * 2 >= SUBCELLS))
             run.progress(number + 1)
-        dataset = f"{len(some)} shapes of {'unseen families' if kind else 'unseen names'}"
+        dataset = f"{len(some)} shapes of {'unseen families' if kind else _names(shapes)}"
         run.report(
             f"autoencoder_f2{kind}", float(np.mean(likeness)), dataset=dataset, spread=float(np.std(likeness)),
             baselines={"grid of 16^3": float(np.mean(coarse))},
@@ -131,19 +93,19 @@ def _coarse(solid: Bool) -> Mesh:
 def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> None:
     """Do they have the legs, the height and the colour that the sentence asks for?"""
     rng = run.rng(HELD_OUT_SEED)
-    some = _some(shapes.held_out or shapes.training, 2 * run.params.evaluated, rng)
+    some = some_of(shapes.held_out or shapes.training, 2 * run.params.evaluated, rng)
     run.phase("evaluate unseen combinations")
     prompts = [telling(shapes.seen[each], rng) for each in some]
-    made = _make(maker, prompts, HELD_OUT_SEED, maker.guidance)
-    others = _make(maker, prompts[: run.params.evaluated // 2], OTHER_SEED, maker.guidance)
+    made = make_all(maker, prompts, HELD_OUT_SEED, maker.guidance)
+    others = make_all(maker, prompts[: run.params.evaluated // 2], OTHER_SEED, maker.guidance)
     fetched = [_of_corpus(shapes, lesson) for lesson in _retrieve(taught, prompts)]
     truth = [_of_corpus(shapes, lesson) for lesson in plain(shapes, some)]
     of_model, of_fetched, of_truth = (
-        [_answers(shapes, each, one) for each, one in zip(some, ones, strict=True)] for ones in (made, fetched, truth)
+        [answers_of(shapes, each, one) for each, one in zip(some, ones, strict=True)] for ones in (made, fetched, truth)
     )
-    dataset = f"{len(some)} prompts of unseen combinations"
+    dataset = f"{len(some)} prompts of {'unseen combinations' if shapes.held_out else 'training shapes'}"
     for name, part in (("compliance", ""), ("legs", "legs"), ("height", "height"), ("colour", "colour")):
-        shares = [_share(each, part) for each in (of_model, of_fetched, of_truth)]
+        shares = [share_right(each, part) for each in (of_model, of_fetched, of_truth)]
         if not np.isfinite(shares).all():
             continue
         each = [np.mean(one.asked()) for one in of_model if one.asked()]
@@ -163,17 +125,17 @@ def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, taught: Taught
 def evaluate_names(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> None:
     """Whether what is made can be told from real shapes of unseen names, by the nearest neighbour of each."""
     rng = run.rng(NAMES_SEED)
-    some = _some(shapes.test or shapes.training, run.params.evaluated, rng)
+    some = some_of(shapes.test or shapes.training, run.params.evaluated, rng)
     run.phase("evaluate unseen names")
     prompts = [captions(shapes.seen[each], 1, rng)[0] for each in some]
-    made = _make(maker, prompts, NAMES_SEED, maker.guidance)
+    made = make_all(maker, prompts, NAMES_SEED, maker.guidance)
     fetched = [_of_corpus(shapes, lesson) for lesson in _retrieve(taught, prompts)]
     truth = [_of_corpus(shapes, lesson) for lesson in plain(shapes, some)]
     clouds = [[sample_points(one.mesh, CLOUD, rng)[0] for one in ones] for ones in (truth, made, fetched)]
     (alike, covered), (alike_fetched, covered_fetched) = (
         set_figures(chamfer_table(clouds[0] + other), len(some)) for other in clouds[1:]
     )
-    dataset = f"{len(some)} captions of unseen names"
+    dataset = f"{len(some)} captions of {_names(shapes)}"
     run.report("one_nna", alike, "lower", dataset=dataset, baselines={"caption retrieval": alike_fetched})
     run.report("coverage", covered, dataset=dataset, baselines={"caption retrieval": covered_fetched})
     rows = [Row(prompts[k], made[k].mesh, fetched[k].mesh, truth[k].mesh, None) for k in range(min(SHOWN, len(some)))]
@@ -201,7 +163,7 @@ def evaluate_strangers(run: Run, shapes: Shapes, taught: Taught, bound: float) -
     """Prompts that name nothing known are to be warned of, and captions of unseen names are not."""
     run.phase("evaluate strangers")
     rng = run.rng(NAMES_SEED, 1)
-    known = [captions(shapes.seen[each], 1, rng)[0] for each in _some(shapes.test or shapes.training, 200, rng)]
+    known = [captions(shapes.seen[each], 1, rng)[0] for each in some_of(shapes.test or shapes.training, 200, rng)]
     _, bank = distinct(taught.told, taught.sentences.sentence)
     strange = STRANGE[len(STRANGE) // 2 :]
     near = similarities(bank, SentenceEncoder().encode([*known, *strange]).sentence)
@@ -212,11 +174,15 @@ def evaluate_strangers(run: Run, shapes: Shapes, taught: Taught, bound: float) -
     )
     run.report(
         "known_warned", float((near[: len(known)] < bound).float().mean()), "lower",
-        dataset=f"{len(known)} captions of unseen names",
+        dataset=f"{len(known)} captions of {_names(shapes)}",
     )  # fmt: skip
 
 
-def _make(maker: Maker, prompts: list[str], seed: int, guidance: float) -> list[Made]:
+def _names(shapes: Shapes) -> str:
+    return "unseen names" if shapes.test else "training names"
+
+
+def make_all(maker: Maker, prompts: list[str], seed: int, guidance: float) -> list[Made]:
     fields = maker.fields(SentenceEncoder().encode(prompts), [seed + k for k in range(len(prompts))], STEPS, guidance)
     return [Made(maker.solid(field), maker.mesh(field)) for field in fields]
 
@@ -240,14 +206,14 @@ def _retrieve(taught: Taught, prompts: list[str]) -> list[Lesson]:
     return [taught.lessons[int(each) // len(taught.told[0])] for each in row]
 
 
-def _answers(shapes: Shapes, each: int, made: Made) -> Answers:
+def answers_of(shapes: Shapes, each: int, made: Made) -> Answers:
     return answers(shapes.seen[each], shapes.heights, made.solid, made.mesh)
 
 
-def _share(given: list[Answers], part: str = "") -> float:
+def share_right(given: list[Answers], part: str = "") -> float:
     asked = [getattr(one, part) for one in given] if part else [each for one in given for each in one.asked()]
     return float(np.mean([each for each in asked if each is not None])) if any(e is not None for e in asked) else np.nan
 
 
-def _some(index: tuple[int, ...], most: int, rng: np.random.Generator) -> list[int]:
+def some_of(index: tuple[int, ...], most: int, rng: np.random.Generator) -> list[int]:
     return sorted(int(each) for each in rng.permutation(np.array(index, np.int64))[:most])

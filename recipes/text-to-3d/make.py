@@ -65,22 +65,25 @@ class Maker:
 
     def solid(self, field: Field) -> NDArray[np.bool_]:
         """Never empty: where nothing reaches the level, the half of the likeliest counts."""
-        found: NDArray[np.bool_] = field.filled > self._level(field)
+        found: NDArray[np.bool_] = field.filled > reached(field, self.level)
         return found
 
     def mesh(self, field: Field, faces: int = 0) -> Mesh:
         """Closed, coloured, normalised. faces: at most so many, about; 0: as many as it has."""
-        mesh = self.surface(field)
+        mesh = surface(field, self.level)
         if 0 < faces < len(mesh.faces):
             mesh = simplified(mesh, faces)
         return painted(mesh, field.colour).normalised()
 
-    def surface(self, field: Field) -> Mesh:
-        """Grey, where it lies in the cube."""
-        return extract(field.filled, self._level(field))
 
-    def _level(self, field: Field) -> float:
-        return min(self.level, float(field.filled.max()) / 2)
+def surface(field: Field, level: float) -> Mesh:
+    """Grey, where it lies in the cube."""
+    return extract(field.filled, reached(field, level))
+
+
+def reached(field: Field, level: float) -> float:
+    """The level, or half of the highest that the field reaches."""
+    return min(level, float(field.filled.max()) / 2)
 
 
 def painted(mesh: Mesh, colour: F32) -> Mesh:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from . import flow
 from .autoencoder import Autoencoder
 from .captions import captions
+from .choose import choose
 from .encoder import SentenceEncoder
-from .evaluate import Taught, choose, evaluate
+from .evaluate import Taught, evaluate
 from .lessons import draw_lessons, latents_of
 from .make import Maker
 from .shapes import read_shapes
@@ -84,10 +85,10 @@ def train(run: Run) -> None:
     tensors |= {f"flow.{name}": tensor for name, tensor in guided.items()}
     tensors |= {f"basis.{name}": getattr(basis, name) for name in ("centre", "axes", "scale")}
     config = {"width": params.width, "layers": params.layers, "heights": shapes.heights.table}
-    config, concepts = choose(run, Maker(tensors, config), shapes, taught, config)
-    tensors["concepts"] = concepts
-    run.save_weights(tensors, config)
-    evaluate(run, Maker(tensors, config), corpus, shapes, taught, config["bound"])
+    maker = Maker(tensors, config)
+    chosen, tensors["concepts"] = choose(run, maker, shapes, taught)
+    run.save_weights(tensors, {**config, **chosen})
+    evaluate(run, maker, corpus, shapes, taught, chosen)
 
 
 def step_rng(run: Run, stream: int, step: int) -> np.random.Generator:
