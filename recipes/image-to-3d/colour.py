@@ -13,6 +13,7 @@ from .decode import Field
 from .frustum import CELLS, PITCH, SIZE_PX, Frustum
 
 SEEN = 3 * PITCH  # a face so little behind the front is seen
+ROUNDS = 3  # of smoothing what is seen
 
 
 def painted(mesh: Mesh, field: Field, frustum: Frustum, rgba: NDArray[np.uint8], behind: F32) -> Mesh:
@@ -27,11 +28,20 @@ def painted(mesh: Mesh, field: Field, frustum: Frustum, rgba: NDArray[np.uint8],
     facing = -(normal * ray).sum(1) / np.linalg.norm(ray, axis=1)
     front = _at(field.front()[..., None], u, v, CELLS, order=0)[:, 0]
     depth = np.clip(1 - (middle[:, 2] - front - SEEN) / SEEN, 0, 1)
-    seen = np.clip(facing * 4 + 0.5, 0, 1) * depth
+    seen = _smooth(mesh, np.clip(facing * 4 + 0.5, 0, 1) * depth)
     hidden = _at(behind * 255, u, v, CELLS)
     shown = _at(_spread(rgba), u, v, SIZE_PX)
     colours = shown * seen[:, None] + hidden * (1 - seen[:, None])
     return replace(mesh, colours=(np.clip(colours, 0, 255) + 0.5).astype(np.uint8))
+
+
+def _smooth(mesh: Mesh, shares: F32) -> F32:
+    """Of each face, the mean with its neighbours, again and again: walls along the rays are neither seen nor hidden."""
+    around = np.maximum(np.bincount(mesh.faces.ravel(), minlength=len(mesh.vertices)), 1)
+    for _ in range(ROUNDS):
+        at_vertices = np.bincount(mesh.faces.ravel(), np.repeat(shares, 3), len(mesh.vertices)) / around
+        shares = at_vertices[mesh.faces].mean(1)
+    return np.asarray(shares, np.float32)
 
 
 def _spread(rgba: NDArray[np.uint8]) -> F32:

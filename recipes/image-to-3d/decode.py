@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from .frustum import BINS, CELLS, FAR, MIDDLE, NEAR, PITCH, Frustum
 
+SMOOTH_PX = 0.8  # of the outline, which has steps where the picture was cut out hard; thin parts are left as they are
 OUTLINE = 2.0  # steepness of the field across the picture's outline, logits a pixel
 MESH_CELLS = 128
 
@@ -54,8 +55,10 @@ def outline(alpha: F32) -> F32:
     """(h, w) 0..1 -> signed distance from the outline in pixels, positive inside."""
     inside = alpha > 0.5
     distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
-    near = np.abs(distance) <= 1
-    return np.asarray(np.where(near, 2 * alpha - 1, distance - 0.5 * np.sign(distance)), np.float32)
+    partly = (alpha > 0) & (alpha < 1) & (np.abs(distance) <= 1)
+    distance = np.where(partly, alpha - 0.5, distance - 0.5 * np.sign(distance))
+    smooth = ndimage.gaussian_filter(distance, SMOOTH_PX)
+    return np.asarray(np.where(ndimage.maximum_filter(distance, 5) < 2, distance, smooth), np.float32)
 
 
 @dataclass(frozen=True)

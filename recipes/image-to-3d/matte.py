@@ -23,6 +23,8 @@ RIM = 0.03  # of the picture's shorter side: the border that the background is f
 PLAIN = 6.0  # a border may differ so much from a smooth colour, CIE76
 CLUTTER = 0.35  # of the border may be something else (the object may touch it)
 STANDS_OUT = 7.0  # at least this far from the background's colour, CIE76
+SHADOW, SHADOW_HUE = 40.0, 6.0  # a shadow is at most so much darker, and of the background's hue, CIE76
+FADES = 1.5  # lightness a pixel: where a shadow ends it changes less
 CRUMB = 0.03  # pieces of less than this share of the largest are dropped
 HOLE = 0.0008  # of the picture: smaller holes are closed
 HINT = "photograph it in front of a plain wall or sheet, or cut it out (PNG with transparency)"
@@ -77,7 +79,8 @@ def stands_out(colour: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
     rim = np.ones((h, w), bool)
     rim[width:-width, width:-width] = False
     fit, spread = _smooth_fit(terms[rim], lab[rim])
-    distance = np.linalg.norm(lab - terms @ fit, axis=2)
+    unlike = lab - terms @ fit
+    distance = np.linalg.norm(unlike, axis=2)
     level = max(STANDS_OUT, 4 * spread)
     other = float((distance[rim] > level).mean())
     if spread > PLAIN or other > CLUTTER:
@@ -86,7 +89,22 @@ def stands_out(colour: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
             f"{other:.0%} of its border is not one smooth colour" if spread <= PLAIN else "its border is a pattern",
             HINT,
         )
-    return _solid(distance, level, name)
+    return _solid(distance, level, name) & ~_shadow(unlike, distance > level)
+
+
+def _shadow(unlike: F32, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of what was found, regions of the background's hue, somewhat darker, that fade into it: an object has an edge."""
+    light, hue = unlike[..., 0], np.hypot(unlike[..., 1], unlike[..., 2])
+    pieces, _ = ndimage.label(found & (light < 0) & (light > -SHADOW) & (hue < SHADOW_HUE))
+    steep = ndimage.gaussian_gradient_magnitude(light, 0.7)
+    shadow = np.zeros_like(found)
+    for index, window in enumerate(ndimage.find_objects(pieces), start=1):
+        grown = tuple(slice(max(side.start - 2, 0), side.stop + 2) for side in window)
+        piece = pieces[grown] == index
+        rim = ndimage.binary_dilation(piece) & ~found[grown]
+        if piece.sum() > 30 and rim.any() and np.median(steep[grown][rim]) < FADES:
+            shadow[grown] |= piece
+    return shadow
 
 
 def _smooth_fit(terms: F32, lab: F32) -> tuple[F32, float]:

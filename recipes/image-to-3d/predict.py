@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hive_recipe_shape_corpus import export
-from hive_recipe_shape_corpus.grammar import HELD_OUT_FAMILIES, make_shape
 from hive_recipe_shape_corpus.render import render
 from hive_runner.errors import InputError
 
@@ -92,7 +91,7 @@ def describe(made: Reconstruction, cut: matte.Cutout, usual_confidence: float) -
     if made.elevation_deg > HIGH_DEG:
         warnings.append("the camera looks down steeper than in any picture of the training")
     low, high = made.mesh.vertices.min(0), made.mesh.vertices.max(0)
-    size = dict(zip(("width", "depth", "height"), ((high - low) / (high - low).max()).round(3).tolist(), strict=True))
+    sides = [round(float(side), 3) for side in (high - low) / (high - low).max()]
     return {
         "elevation_deg": round(made.elevation_deg, 1),
         "field_of_view_deg": round(made.fov_deg, 1),
@@ -100,7 +99,7 @@ def describe(made: Reconstruction, cut: matte.Cutout, usual_confidence: float) -
         "confidence_means": "overlap (IoU) with the true shape that the network expects",
         "hidden_side": "a guess: one picture does not show it",
         "frame": "upright; its front is the side that the camera saw; the longest side is 1 before scaling",
-        "proportions": size,
+        "proportions": dict(zip(("width", "depth", "height"), sides, strict=True)),
         "triangles": len(made.mesh.faces),
         "cut_out_by": cut.by,
         "warnings": warnings,
@@ -109,6 +108,7 @@ def describe(made: Reconstruction, cut: matte.Cutout, usual_confidence: float) -
 
 def sample(run: Run) -> None:
     """A shape of a family that was held out from training, as a picture with transparency."""
+    from hive_recipe_shape_corpus.grammar import HELD_OUT_FAMILIES, make_shape
     from PIL import Image
 
     rng = run.rng(7)

@@ -51,6 +51,18 @@ def test_a_plain_background_is_removed_and_seen_through_holes() -> None:
     assert cut.by == "plain background" and not cut.warnings
 
 
+def test_a_shadow_that_fades_is_no_part_of_the_object() -> None:
+    picture, ring = scene()
+    rows, columns = np.mgrid[:300, :400]
+    dark = 0.3 * np.exp(-(((rows - 250) / 18) ** 2 + ((columns - 200) / 110) ** 2))
+    shaded = np.where(ring[..., None], picture, picture * (1 - dark[..., None])).astype(np.uint8)
+    found = matte.cut_out(np.dstack([shaded, np.full(ring.shape, 255, np.uint8)])).rgba[..., 3] > 127
+    assert (found & ring).sum() / (found | ring).sum() > 0.95
+    grey = np.where(ring[..., None], 120, picture).astype(np.uint8)  # an object of the shadow's colour has an edge
+    found = matte.cut_out(np.dstack([grey, np.full(ring.shape, 255, np.uint8)])).rgba[..., 3] > 127
+    assert (found & ring).sum() / (found | ring).sum() > 0.95
+
+
 @pytest.mark.parametrize("quality", [30, 90])
 def test_a_jpeg_of_any_size_is_read(tmp_path: Path, quality: int) -> None:
     picture, _ = scene(1500, 2000)
