@@ -9,12 +9,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .base import make_base_view
-from .data import batches, in_order, make_crops
+import numpy as np
+
+from .base import make_base_view, open_base
+from .data import batches, in_order, make_crops, open_corpus
 from .evaluate import Places, choose_trust, evaluate
 from .figure import draw_figures
 from .fit import fit
 from .refine import Refiner, Trust
+from .volume import distance
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -25,6 +28,7 @@ def train(run: Run) -> None:
     corpus, base = run.deps["shape-corpus"], run.deps["image-to-3d"]
     state = run.resume() or {"step": 0}
 
+    warm_up(corpus, base)
     run.phase("reconstruct training pictures", total=params.base_views)
     views = reconstruct(run, corpus, base)
     make = partial(make_crops, run.seed, corpus=corpus, base_views=views, share=params.base_share)
@@ -39,6 +43,13 @@ def train(run: Run) -> None:
     run.save_weights(tensors, {**trusted, "steps": params.steps})
     evaluate(run, refiner, places)
     draw_figures(run, refiner, places)
+
+
+def warm_up(corpus: Path, base: Path) -> None:
+    """Open and compile what all workers need: they are forked, and need not do it again."""
+    open_corpus(corpus)
+    open_base(base)
+    distance(np.zeros((4, 4, 4), bool))
 
 
 def reconstruct(run: Run, corpus: Path, base: Path) -> tuple[Path, ...]:
