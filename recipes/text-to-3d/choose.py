@@ -25,8 +25,8 @@ GUIDANCES = (1.0, 1.5, 2.5, 4.0)
 
 
 def choose(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> tuple[dict[str, Any], Tensor]:
-    """The level where a copy's surface is; guidance and level of what is made, which `maker` has from then on; the bound
-    of similarity, with the names of what is known, and their rows."""
+    """The level where a copy's surface is; guidance and level of what is made, which `maker` has from then on; the
+    bound of similarity, with the names of what is known, and their rows."""
     rng = run.rng(SEED)
     some = some_of(shapes.validation or shapes.training, run.params.evaluated, rng)
     run.phase("choose the level of copies", total=len(some))

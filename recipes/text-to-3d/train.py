@@ -114,7 +114,10 @@ def fit(
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=rate, betas=(0.9, 0.98)
+        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
+        lr=rate,
+        betas=(0.9, 0.98),
+        fused=True,
     )
     run.log(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
     if state["step"]:
