@@ -37,7 +37,7 @@ def draw_figures(run: Run, refiner: Refiner, places: Places) -> None:
 def tile(mesh: Mesh, azimuth_deg: float = 30.0, elevation_deg: float = 20.0) -> NDArray[np.uint8]:
     """(TILE_PX, TILE_PX, 3), all of one clay, so that the shape is what one sees."""
     clay = Mesh(mesh.vertices, mesh.faces, np.broadcast_to(np.array([206, 190, 168], np.uint8), mesh.faces.shape))
-    return on_paper(render(clay, Camera(azimuth_deg, elevation_deg, 30.0, 2.6), TILE_PX, 3).rgba)
+    return on_paper(render(clay, Camera(azimuth_deg, elevation_deg, 30.0, 2.3), TILE_PX, 3).rgba)
 
 
 def framed(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -19,6 +19,8 @@ WARMUP_STEPS = 40
 EMA_DECAY = 0.995
 RIM = 4  # cells at the rim of a crop that do not count: the network sees too little around them
 SHARPNESS = 2.0  # logits per cell of depth
+NEAR = 2.0  # cells: depths beyond it are as good as endless
+MENDABLE, HOPELESS = 2.5, 0.1  # error of the coarse depth, cells; weight of cells with a larger one
 SLOPE = 0.5  # weight of the depths' slopes, which the normals are made of
 
 
@@ -63,18 +65,20 @@ def schedule(step: int, steps: int) -> float:
 
 
 def loss(model: RefineNet, batch: Crops, device: str) -> Tensor:
-    """Of depths, of which side of the surface, and of slopes, all near the true or the coarse surface."""
+    """Of depths, of which side of the surface, and of slopes, near the true or the coarse surface.
+
+    Where the coarse shape is far off (a panel is missing, a leg stands elsewhere) no network can know better: such
+    cells count little, and errors saturate, or they would drown what can be mended.
+    """
     coarse = torch.from_numpy(batch.coarse).to(device).float() / UNIT
     truth = torch.from_numpy(batch.truth).to(device).float() / UNIT
     found = coarse + model(coarse, torch.from_numpy(batch.lifted).to(device).float() / 127)
     inner = (..., *[slice(RIM, -RIM)] * 3)
     found, truth, coarse = found[inner], truth[inner], coarse[inner]
-    near = 0.05 + ((truth.abs() < 3) | (coarse.abs() < 3) | ((truth > 0) != (coarse > 0))).float()
-    near = near / near.mean()
-    depths = (near * functional.smooth_l1_loss(found, truth, reduction="none")).mean()
-    sides = functional.binary_cross_entropy_with_logits(SHARPNESS * found, (truth > 0).float(), near)
-    off = found - truth
-    slopes = torch.stack(
-        [(near.narrow(axis, 1, near.shape[axis] - 1) * off.diff(dim=axis).abs()).mean() for axis in (2, 3, 4)]
-    )
-    return depths + sides + SLOPE * slopes.sum()
+    near = ((truth.abs() < NEAR) | (coarse.abs() < NEAR)).float()
+    weight = 0.02 + near * torch.where((coarse - truth).abs() < MENDABLE, 1.0, HOPELESS)
+    weight = weight / weight.mean()
+    off = NEAR * (torch.tanh(found / NEAR) - torch.tanh(truth / NEAR))
+    sides = functional.binary_cross_entropy_with_logits(SHARPNESS * found, (truth > 0).float(), weight)
+    slopes = [(weight.narrow(axis, 1, weight.shape[axis] - 1) * off.diff(dim=axis).abs()).mean() for axis in (2, 3, 4)]
+    return (weight * off.abs()).mean() + sides + SLOPE * torch.stack(slopes).sum()
