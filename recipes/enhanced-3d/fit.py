@@ -20,7 +20,7 @@ EMA_DECAY = 0.995
 RIM = 4  # cells at the rim of a crop that do not count: the network sees too little around them
 SHARPNESS = 2.0  # logits per cell of depth
 NEAR = 2.0  # cells: depths beyond it are as good as endless
-MENDABLE, HOPELESS = 2.5, 0.1  # error of the coarse depth, cells; weight of cells with a larger one
+MENDABLE, HOPELESS = 2.5, 0.2  # error of the coarse depth, cells; weight of cells with a larger one
 SLOPE = 0.5  # weight of the depths' slopes, which the normals are made of
 
 

@@ -11,12 +11,20 @@ from scipy import ndimage
 from .volume import CELLS, F32, MARGIN, REACH, SIDE, Bool, depths_of_field
 
 OFFSET_CELLS = 8.0  # depth behind the front that counts as near it
+UNSURE = 2.0  # logits: a thin part may pass between the centres of larger cells
 OUTLINE_PX = 4.0  # distance from the outline that counts as near it
 
 
 def depths_of(seen: Reconstruction) -> F32:
-    """(SIDE,)*3 depths of the base's shape."""
-    return depths_of_field(_field(seen, SIDE))
+    """(SIDE,)*3 depths of the base's shape. Its field is looked up at every cell near the surface, else for eight."""
+    half = SIDE // 2
+    coarse = _look_up(seen, _points(half)).reshape((half,) * 3)
+    inside = coarse > 0
+    near = ndimage.binary_dilation(inside, np.ones((3, 3, 3))) & ~ndimage.binary_erosion(inside, np.ones((3, 3, 3)))
+    near |= np.abs(coarse) < UNSURE
+    field, near = (each.repeat(2, 0).repeat(2, 1).repeat(2, 2) for each in (coarse, near))
+    field[near] = _look_up(seen, _points(SIDE)[near.ravel()])
+    return depths_of_field(field)
 
 
 def lift(seen: Reconstruction) -> NDArray[np.int8]:
@@ -36,7 +44,7 @@ def lift(seen: Reconstruction) -> NDArray[np.int8]:
         np.ones(half**3),
         np.tanh(outline / OUTLINE_PX),
         np.tanh((depth - front) * CELLS / OFFSET_CELLS),
-        np.tanh(_field(seen, half).ravel() / 4),
+        np.tanh(_look_up(seen, points) / 4),
         *colours,
         np.clip(2 * points[:, 2], -1, 1),
     ]
@@ -62,8 +70,8 @@ def _points(side: int) -> F32:
     return np.stack([each.ravel() for each in np.meshgrid(axis, axis, axis, indexing="ij")], 1)
 
 
-def _field(seen: Reconstruction, side: int) -> F32:
-    return seen.frustum_field.at(seen.frustum.from_object(_points(side))).reshape((side,) * 3)
+def _look_up(seen: Reconstruction, points: F32) -> F32:
+    return seen.frustum_field.at(seen.frustum.from_object(points))
 
 
 def _spread(image: NDArray[np.float64], known: Bool) -> F32:
