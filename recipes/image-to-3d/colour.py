@@ -13,6 +13,7 @@ from .decode import Field
 from .frustum import CELLS, PITCH, SIZE_PX, Frustum
 
 SEEN = 3 * PITCH  # a face so little behind the front is seen
+UNLIT = 1.3  # what is seen is part in shade: its own colour is so much brighter
 ROUNDS = 3  # of smoothing what is seen
 
 
@@ -33,6 +34,14 @@ def painted(mesh: Mesh, field: Field, frustum: Frustum, rgba: NDArray[np.uint8],
     shown = _at(_spread(rgba), u, v, SIZE_PX)
     colours = shown * seen[:, None] + hidden * (1 - seen[:, None])
     return replace(mesh, colours=(np.clip(colours, 0, 255) + 0.5).astype(np.uint8))
+
+
+def turned_to_back(rgba: NDArray[np.uint8]) -> F32:
+    """(CELLS, CELLS, 3) 0..1: colours the back may have, between those of the front there and the front's mean."""
+    shown = rgba.reshape(CELLS, 2, CELLS, 2, 4).astype(np.float32).mean((1, 3)) / 255
+    solid = shown[..., 3] > 0.5
+    mean = shown[solid, :3].mean(0) if solid.any() else np.float32([0.5, 0.5, 0.5])
+    return np.asarray(np.clip(UNLIT * (shown[..., :3] + mean) / 2, 0, 1), np.float32)
 
 
 def _smooth(mesh: Mesh, shares: F32) -> F32:

@@ -16,7 +16,9 @@ from torch.nn import functional
 from .frustum import BINS, CELLS, FAR, MIDDLE, NEAR, PITCH, Frustum
 
 SMOOTH_PX = 0.8  # of the outline, which has steps where the picture was cut out hard; thin parts are left as they are
-OUTLINE = 2.0  # steepness of the field across the picture's outline, logits a pixel
+OUTLINE = (
+    0.25  # steepness of the field across the outline, logits a pixel: less than that of most fronts, for smooth walls
+)
 MESH_CELLS = 128
 
 
@@ -27,6 +29,7 @@ class Decoding:
     scale: float = 1.0  # of the thickness that a column is expected to have
     low: float = 0.15  # a probability below it is never matter, unless the column had none at all
     high: float = 0.6  # and above it always is
+    guess: float = 0.0  # share of the network's guess in hidden colours; the rest is the picture's
 
 
 def calibrated(logits: F32, wanted: NDArray[np.bool_], decoding: Decoding) -> F32:

@@ -23,6 +23,7 @@ from hive_recipe_shape_corpus.render import render
 from numpy.typing import NDArray
 
 from .baselines import FOV_DEG, Entry, entries, inflated, retrieved
+from .colour import turned_to_back
 from .data import View, generator, look, opened
 from .decode import Decoding, Field, calibrated, placed, surface
 from .frustum import PITCH, SIZE_PX, Frustum
@@ -33,8 +34,9 @@ from .simplify import watertight
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
-SCALES, LOWS, HIGHS = (0.7, 0.85, 1.0, 1.15, 1.3), (0.05, 0.15, 0.3), (0.45, 0.6, 0.8)
-BULGES = (0.3, 0.5, 0.7, 1.0)
+SCALES, LOWS, HIGHS = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5), (0.05, 0.15, 0.3), (0.35, 0.45, 0.6, 0.8)
+BULGES = (0.3, 0.5, 0.7, 1.0, 1.4)
+GUESSES = (0.0, 0.25, 0.5, 0.75, 1.0)
 POINTS = 20_000
 SHIFTS = np.linspace(-0.3, 0.3, 25, dtype=np.float32)  # tried along the optical axis, longest sides
 VALIDATION, HELD_OUT = 10, 11  # streams of random numbers
@@ -66,18 +68,25 @@ def choose(run: Run, folder: Path, net: ShapeNet) -> tuple[Decoding, float, floa
         items = list(opened(folder).items[:2])
     run.phase("choose the decoding", total=len(items))
     settings = [Decoding(*each) for each in itertools.product(SCALES, LOWS, HIGHS)]
-    totals, bulges, sights = np.zeros(len(settings)), np.zeros(len(BULGES)), []
+    totals, bulges, guesses, sights = np.zeros(len(settings)), np.zeros(len(BULGES)), np.zeros(len(GUESSES)), []
     for done, item in enumerate(items, start=1):
         view = look(opened(folder), item, generator(run.seed, VALIDATION, item.index))
         sight = see(net, view.rgba)
         sights.append((sight, view))
         totals += [agreement(calibrated(sight.logits, view.wanted, each), view) for each in settings]
         bulges += [agreement(inflated(view.rgba, bulge).cells, view) for bulge in BULGES]
+        plain = turned_to_back(view.rgba)
+        guesses += [_colour_error(g * sight.behind + (1 - g) * plain, view) for g in GUESSES]
         run.progress(done)
-    best, bulge = settings[int(totals.argmax())], BULGES[int(bulges.argmax())]
+    best = replace(settings[int(totals.argmax())], guess=GUESSES[int(guesses.argmin())])
+    bulge = BULGES[int(bulges.argmax())]
     sure = [expected_iou(s.logits, calibrated(s.logits, v.wanted, best), v.wanted) for s, v in sights]
     run.log(f"{best}, balloon of {bulge}")
     return best, bulge, round(float(np.quantile(sure, 0.05)), 3)
+
+
+def _colour_error(behind: F32, view: View) -> float:
+    return float(np.abs(behind - view.behind / np.float32(255))[view.wanted].mean())
 
 
 def agreement(cells: F32, view: View) -> float:

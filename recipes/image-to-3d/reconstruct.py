@@ -117,7 +117,8 @@ def decoded(
     field = Field(cells, outline(rgba[..., 3].astype(np.float32) / 255), float(np.tan(np.radians(fov_deg) / 2)))
     frustum = placed(field, wanted, elevation_deg, fov_deg)
     mesh = surface(field, frustum, mesh_cells)
-    mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, sight.behind)
+    behind = decoding.guess * sight.behind + (1 - decoding.guess) * colour.turned_to_back(rgba)
+    mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, behind)
     return Reconstruction(
         on_grid(field, frustum, FIELD_CELLS), mesh, elevation_deg, fov_deg, _depth(field, frustum, rgba), rgba,
         frustum.camera, expected_iou(sight.logits, cells, wanted), frustum, field,

@@ -30,6 +30,7 @@ measure = load("shape-corpus", CORPUS, "measure")
 frustum_ = load("image-to-3d", HERE, "frustum")
 truth_ = load("image-to-3d", HERE, "truth")
 data = load("image-to-3d", HERE, "data")
+colour = load("image-to-3d", HERE, "colour")
 decode = load("image-to-3d", HERE, "decode")
 model = load("image-to-3d", HERE, "model")
 reconstruct = load("image-to-3d", HERE, "reconstruct")
@@ -139,12 +140,14 @@ def test_what_is_seen_has_the_pictures_colour_and_what_is_not_the_guess(view: An
     picture = view.rgba.copy()
     picture[..., :3] = (10, 250, 10)
     sight = replace(perfect(view), behind=np.full((64, 64, 3), (0.9, 0.1, 0.9), np.float32))
-    made = reconstruct.decoded(sight, picture, decode.Decoding())
+    made = reconstruct.decoded(sight, picture, decode.Decoding(guess=1.0))
     again = render.render(made.mesh, made.camera, 64, ambient=1.0).rgba
     assert np.abs(again[again[..., 3] == 255][:, :3] - np.float32([10, 250, 10])).mean() < 30
     other = render.render(made.mesh, replace(made.camera, azimuth_deg=180, target=(0, 0, 0)), 64, ambient=1.0).rgba
     hidden = other[other[..., 3] == 255][:, :3].astype(float).mean(0)
     assert hidden[0] > 150 and hidden[1] < 100
+    painted = colour.turned_to_back(picture)[view.wanted]
+    assert painted.argmax(1).tolist() == [1] * len(painted)  # without a guess, the colours of the front
 
 
 def test_every_column_of_the_outline_holds_matter_however_faint() -> None:
@@ -166,7 +169,7 @@ def test_the_outline_is_found_between_pixels() -> None:
     edge = decode.outline(alpha)
     assert edge[64, 60] > 15 and edge[64, 20] < -15
     here, beyond = edge[64, 80], edge[64, 81]
-    assert 80 + here / (here - beyond) == pytest.approx(80.25, abs=0.12) and (np.diff(edge[64, 60:100]) <= 0).all()
+    assert 80 + here / (here - beyond) == pytest.approx(80.25, abs=0.3) and (np.diff(edge[64, 60:100]) <= 0).all()
     alpha[:, 20] = 1  # a wire of one pixel is kept
     assert (decode.outline(alpha)[20:100, 20] > 0).all()
 
