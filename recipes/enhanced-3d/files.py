@@ -96,8 +96,8 @@ def painted(mesh: Mesh, like: Mesh) -> Mesh:
 
 
 def simplified(mesh: Mesh, faces: int) -> Mesh:
-    """At most so many triangles by collapsing edges (Garland & Heckbert 1997), closed if any of AGGRESSION leaves it so,
-    in the colours of before."""
+    """At most so many triangles by collapsing edges (Garland & Heckbert 1997), closed if any of AGGRESSION leaves it
+    so, in the colours of before."""
     from fast_simplification import simplify
 
     if len(mesh.faces) <= faces:
