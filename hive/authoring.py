@@ -11,7 +11,7 @@ from hive_runner.frozen import replace
 
 from hive import installed
 from hive.builds import Builds
-from hive.errors import RequestError
+from hive.errors import RequestError, StoreError
 
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hive.compare import Difference
     from hive.index import Index
     from hive.lint import Finding
+    from hive.model import Artifact
     from hive.plan import Machine
     from hive.runners.base import Runner
     from hive.sources import Move, SourceRecord
@@ -50,6 +51,22 @@ class Authoring(Builds):
     @abstractmethod
     def _machine(self, memory_bytes: int | None = None) -> Machine:
         """What one runner may have."""
+
+    def bases(self, artifact: Artifact) -> dict[str, Path]:
+        """Where the artifacts lie that one was built on, as what it needs may need too: name -> folder.
+
+        Where the store has lost one, what is installed under its name does. Raises StoreError if nothing is.
+        """
+        found: dict[str, Path] = {}
+        for name, key in artifact.build.dependencies.items():
+            base = installed.artifact_by_key(self.db, key)
+            if base is None or not self.store.has(base.digest):
+                package = installed.find(self.db, name)
+                base = installed.artifact(self.db, package.artifact) if package else None
+            if base is None or not self.store.has(base.digest):
+                raise StoreError(f"{artifact.name} was built on {name}, which is gone", hint=f"hive install {name}")
+            found |= self.bases(base) | {name: self.store.path(base.digest)}
+        return found
 
     # -- sources
 
@@ -175,7 +192,10 @@ class Authoring(Builds):
                 real=False,
                 image=environment.image,
             )
-            paths = {name: self.store.path(package.artifact) for name, package in needed.items()}
+            paths: dict[str, Path] = {}
+            for name, package in needed.items():
+                paths |= self.bases(installed.artifact(self.db, package.artifact))
+                paths[name] = self.store.path(package.artifact)
             results = []
             for number, time_word in enumerate(("first", "second"), 1):
                 say(f"{recipe.name}: the {time_word} build of two")

@@ -29,7 +29,7 @@ from hive.paths import Home
 from hive.plan import Machine
 from hive.progress import EventTail
 from hive.publish import verdict
-from hive.recipe import parse_value, read_recipe
+from hive.recipe import module_of, parse_value, read_recipe
 from hive.runners.base import Order, Runner
 from hive.store import Store
 from hive.suggest import did_you_mean
@@ -315,7 +315,7 @@ def load_model(artifact: Path, name: str, bases: Mapping[str, Path], threads: in
     Raises RequestError where this Python lacks what it imports, or has the code of another version of a base.
     """
     for base, place in bases.items():
-        package = "hive_recipe_" + re.sub(r"[-.]", "_", base)
+        package = module_of(base)
         _make_importable(package, place / "recipe")
         if str(place / "recipe") not in sys.modules[package].__path__:
             raise RequestError(

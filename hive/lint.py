@@ -10,7 +10,8 @@ from pathlib import Path
 
 from hive_runner.frozen import frozen
 
-from hive.recipe import RecipeError, mistakes, read_recipe
+from hive.recipe import MODULES, RecipeError, mistakes, module_of, read_recipe
+from hive.versions import split_request
 
 ERROR, WARNING = "error", "warning"
 LICENCE = re.compile(r"[A-Za-z0-9.+-]+(\s+(AND|OR|WITH)\s+[A-Za-z0-9.+-]+)*|LicenseRef-\S+")
@@ -100,16 +101,22 @@ def _code(folder: Path) -> Iterator[Finding]:
         for name in {"predict", "load"} - _functions(trees["predict.py"]):
             yield Finding(WARNING, "predict.py", 0, f"it has no function {name}()")
     try:
-        requirements = read_recipe(folder, "").requirements
+        recipe = read_recipe(folder, "")
     except RecipeError:
         return
+    requirements, bases = recipe.requirements, {module_of(split_request(text)[0]) for text in recipe.depends}
     listed = {_plain(re.split(r"[^A-Za-z0-9._-]", text, maxsplit=1)[0]) for text in requirements}
     own = {path.stem for path in folder.rglob("*.py")} | {path.name for path in folder.rglob("*") if path.is_dir()}
     provided = _distributions()
     told: set[str] = set()
     for place, tree in trees.items():
         for name, line in () if place.rpartition("/")[2].startswith("test_") else _imports(tree):
-            if name in own | told or name == "hive_runner" or name in sys.stdlib_module_names:
+            if name.startswith(MODULES) and name not in bases | told:
+                told.add(name)
+                base = name.removeprefix(MODULES).replace("_", "-")
+                yield Finding(ERROR, place, line, f"it imports the code of {base}, which [depends] does not list",
+                              f'packages = [..., "{base}"]')  # fmt: skip
+            if name in own | told | bases or name == "hive_runner" or name in sys.stdlib_module_names:
                 continue
             by = {_plain(each) for each in provided.get(name, [])}
             if _plain(name) in listed or by & listed:

@@ -37,8 +37,16 @@ BESIDE = re.compile(r"(-[A-Za-z0-9_.*-]*)?\.[A-Za-z0-9]+")
 DEPENDENCY = re.compile(rf"{NAME.pattern}(\s*@\s*\d\S*|\s*{VERSIONS.pattern})?")
 
 
+MODULES = "hive_recipe_"
+
+
 class RecipeError(RequestError):
     """The recipe itself is wrong."""
+
+
+def module_of(name: str) -> str:
+    """As what the code of a recipe is imported by those that depend on it: image-to-3d -> hive_recipe_image_to_3d."""
+    return MODULES + re.sub(r"[-.]", "_", name)
 
 
 def read_recipe(folder: Path, source: str) -> Recipe:

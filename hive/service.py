@@ -478,25 +478,9 @@ class Hive(Planning):
         runner = self._runner_for(artifact, wanted_runner, say)
         refuse_untrusted(name, allow_unsandboxed or self._is_builtin(artifact), runner.isolation())
         return run_model(
-            self.home, self.store, runner, package, self._bases(artifact), self.settings.offline, self._machine(),
+            self.home, self.store, runner, package, self.bases(artifact), self.settings.offline, self._machine(),
             inputs, output, options, on_event, say, sample,
         )  # fmt: skip
-
-    def _bases(self, artifact: Artifact) -> dict[str, Path]:
-        """Where the artifacts lie that one was built on, as what it needs may need too: name -> folder.
-
-        Where the store has lost one, what is installed under its name does. Raises StoreError if nothing is.
-        """
-        db, found = self._installed_db([artifact.name]), dict[str, Path]()
-        for name, key in artifact.build.dependencies.items():
-            base = installed.artifact_by_key(db, key)
-            if base is None or not self.store.has(base.digest):
-                package = installed.find(db, name)
-                base = installed.artifact(db, package.artifact) if package else None
-            if base is None or not self.store.has(base.digest):
-                raise StoreError(f"{artifact.name} was built on {name}, which is gone", hint=f"hive install {name}")
-            found |= self._bases(base) | {name: self.store.path(base.digest)}
-        return found
 
     def run_flags(self, name: str) -> set[str]:
         """The options of an installed model that are true or false, and so need no value."""
@@ -543,7 +527,7 @@ class Hive(Planning):
 
         db = self._installed_db([name])
         package = installed.choose(db, name)
-        bases = self._bases(installed.artifact(db, package.artifact))
+        bases = self.bases(installed.artifact(db, package.artifact))
         return load_model(self.store.path(package.artifact), package.name, bases, threads, device)
 
     # -- system

@@ -25,7 +25,7 @@ from hive.capacity import Machine, free_gpus, own_cores, room, runners_wanted
 from hive.db import Database
 from hive.errors import HiveError, NoCapacity, RunnerUnavailable, StoreError
 from hive.machine import memory_available_bytes
-from hive.model import Failure, Job, QueueControl
+from hive.model import Build, Failure, Job, QueueControl
 from hive.paths import Home
 from hive.runners import identity
 from hive.runners.attempt import wake
@@ -199,7 +199,7 @@ class Supervisor:
             taken = (live.cores for live in self.running.values())
             cores = own_cores(job.work.limits.cpus, sorted(os.sched_getaffinity(0)), taken)
             gpu = "" if job.build.device == "cpu" else self._free_gpus()[0]
-            order = orders.build_order(self.home, job, runner, self._dependencies(job), cores, gpu)
+            order = orders.build_order(self.home, job, runner, self._dependencies(job.build), cores, gpu)
             handle = runner.start(order)
         except Exception as error:
             self.say(f"job {job.id} attempt {job.attempt}: not started: {error}")
@@ -232,13 +232,14 @@ class Supervisor:
                 raise HiveError(f"attempt {attempt} of job {job.id} does not end")
             time.sleep(0.01)
 
-    def _dependencies(self, job: Job) -> dict[str, Path]:
-        found = {}
-        for name, key in job.build.dependencies.items():
+    def _dependencies(self, build: Build) -> dict[str, Path]:
+        """Where the artifacts lie that a build needs, and what these were built on: name -> folder."""
+        found: dict[str, Path] = {}
+        for name, key in build.dependencies.items():
             artifact = installed.artifact_by_key(self.db, key)
             if artifact is None:
-                raise HiveError(f"{job.name} needs {name}, which is not in the store")
-            found[name] = self.store.path(artifact.digest)
+                raise HiveError(f"{build.name} needs {name}, which is not in the store")
+            found |= self._dependencies(artifact.build) | {name: self.store.path(artifact.digest)}
         return found
 
     def _watch(self, job: Job, runner: Runner, handle: str, folder: Path, cores: Collection[int], gpu: str) -> None:

@@ -116,6 +116,19 @@ def test_code_of_what_is_needed_can_be_imported_in_training_and_use(hive: HiveCl
     assert done.stdout == "sharedsharedshared\n", done.stderr
 
 
+def test_code_of_what_is_needed_may_import_what_it_needs_itself(hive: HiveCli, source: Path) -> None:
+    (source / "base" / "words.py").write_text("WORD = 'far'\n")
+    (source / "top" / "more.py").write_text("from hive_recipe_base.words import WORD\n")
+    (source / "over").mkdir()
+    recipe = TOP.replace('name = "top"', 'name = "over"').replace("base>=1", "top>=1")
+    (source / "over" / "recipe.toml").write_text(recipe)
+    (source / "over" / "train.py").write_text(
+        "from hive_recipe_top.more import WORD\ndef train(run):\n    (run.out / 'weights').write_text(WORD)\n"
+    )
+    hive.ok("install", "over")
+    assert weights(hive, "over") == "far"
+
+
 def test_a_smoke_build_is_built_on_smoke(hive: HiveCli, source: Path) -> None:
     for name in ("base", "top"):
         edit(source, name, "[limits]", "[profiles.standard]\n[profiles.smoke]\nreal = false\n[limits]")

@@ -96,6 +96,12 @@ def test_every_mistake_is_told_with_its_line(hive: HiveCli, recipe: Path) -> Non
         ("train.py", "def train(run):", "def train(run:", r"train.py:\d+: error: Python cannot read it"),
         ("train.py", "def train(run):", "def learn(run):", r"train.py: error: it has no function train\(run\)"),
         ("train.py", "def train", "import click\ndef train", r"train.py:2: error: it imports click, which \[requ"),
+        (
+            "train.py",
+            "def train",
+            "import hive_recipe_a_b.words\ndef train",
+            r"train.py:2: error: it imports the code of a-b",
+        ),
     ],
 )
 def test_mistakes_beside_the_schema(hive: HiveCli, recipe: Path, file: str, old: str, new: str, told: str) -> None:
