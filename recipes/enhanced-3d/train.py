@@ -1,0 +1,65 @@
+"""Training: views of what the base package makes, then one pass over coarse shapes and those, then the figures."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .base import make_base_view, open_base
+from .data import batches, in_order, make_crops, open_corpus
+from .evaluate import Places, choose_trust, evaluate
+from .figure import draw_figures
+from .fit import fit
+from .refine import Refiner, Trust
+from .volume import distance
+
+if TYPE_CHECKING:
+    from hive_runner.run import Run
+
+
+def train(run: Run) -> None:
+    params = run.params
+    corpus, base = run.deps["shape-corpus"], run.deps["image-to-3d"]
+    state = run.resume() or {"step": 0}
+
+    warm_up(corpus, base)
+    run.phase("reconstruct training pictures", total=params.base_views)
+    views = reconstruct(run, corpus, base)
+    make = partial(make_crops, run.seed, corpus=corpus, base_views=views, share=params.base_share)
+    workers = max(run.cpus - run.threads, 1)
+    tensors = fit(run, batches(state["step"], params.steps, params.objects, workers, make), params.steps, state)
+
+    places = Places(corpus, base, run.seed)
+    refiner = Refiner(tensors, Trust(), Trust(), run.threads)
+    refiner.shape, refiner.picture = choose_trust(run, refiner, places)
+    run.log(f"believed of shapes: {refiner.shape}; of pictures: {refiner.picture}")
+    trusted = {"shape": asdict(refiner.shape), "picture": asdict(refiner.picture)}
+    run.save_weights(tensors, {**trusted, "steps": params.steps})
+    evaluate(run, refiner, places)
+    draw_figures(run, refiner, places)
+
+
+def warm_up(corpus: Path, base: Path) -> None:
+    """Open and compile what all workers need: they are forked, and need not do it again."""
+    open_corpus(corpus)
+    open_base(base)
+    distance(np.zeros((4, 4, 4), bool))
+
+
+def reconstruct(run: Run, corpus: Path, base: Path) -> tuple[Path, ...]:
+    """Training pictures, reconstructed by the base: files in run.scratch. View i depends on (seed, i) alone."""
+    folder = run.scratch / "base-views"
+    folder.mkdir(parents=True, exist_ok=True)
+    make = partial(make_base_view, run.seed, corpus, base, folder)
+    views = []
+    with ProcessPoolExecutor(run.cpus, mp_context=get_context("fork")) as pool:
+        for path in in_order(pool, 4 * run.cpus, make, range(run.params.base_views)):
+            views.append(path)
+            run.progress(len(views))
+    return tuple(views)

@@ -1,0 +1,155 @@
+"""Training in two stages: an autoencoder of shapes, then a flow from noise to its latents that heeds a sentence.
+
+The shapes and their captions are all read before, so that both cores are the networks'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from hive_recipe_shape_corpus.corpus import Corpus
+from torch import Tensor, nn
+
+from . import flow
+from .autoencoder import Autoencoder
+from .captions import captions
+from .choose import choose
+from .encoder import SentenceEncoder
+from .evaluate import Taught, evaluate
+from .lessons import draw_lessons, latents_of
+from .make import Maker
+from .shapes import read_shapes
+
+if TYPE_CHECKING:
+    from hive_runner.run import Run
+
+WARMUP_STEPS = 50
+EMA_DECAY = 0.998
+LATENT_STREAM, FLOW_STREAM, LESSON_STREAM = 1, 2, 3  # of random numbers
+
+
+def train(run: Run) -> None:
+    params = run.params
+    corpus = Corpus(run.deps["shape-corpus"])
+    items = spread(corpus.items, params.shapes)
+    run.phase("read shapes", total=len(items))
+    shapes = read_shapes(corpus, items, run.cpus, run.progress)
+    run.log(
+        f"{len(shapes.training)} shapes to train on; held out: {len(shapes.held_out)} of unseen combinations, "
+        f"{len(shapes.validation)} to choose by, {len(shapes.test)} of unseen names, "
+        f"{len(shapes.strange)} of unseen families"
+    )
+    state = run.resume() or {"stage": "autoencoder", "step": 0}
+
+    torch.manual_seed(run.seed)
+    encoder = Autoencoder().to(memory_format=torch.channels_last_3d)
+    average = state.get("autoencoder")
+    if average is None:
+
+        def of_shapes(step: int) -> Tensor:
+            rng = step_rng(run, LATENT_STREAM, step)
+            return encoder(shapes.disturbed(rng.choice(shapes.training, params.autoencoder_batch), rng))
+
+        average = fit(
+            run, "autoencoder", encoder, of_shapes, params.autoencoder_steps, params.autoencoder_rate, state, {}
+        )
+        state = {"stage": "flow", "step": 0}
+    encoder.load_state_dict(average)
+    encoder.eval()
+
+    run.phase("encode shapes and captions")
+    rng = run.rng(LESSON_STREAM)
+    lessons = draw_lessons(shapes, params.repaints, rng)
+    latents = latents_of(encoder.encode, shapes, lessons)
+    torch.manual_seed(run.seed + 1)
+    basis = flow.Basis.of(latents, params.components)
+    numbers = basis.inward(latents)
+    run.log(f"{numbers.shape[1]} components say {basis.said(latents):.1%} of what {len(lessons)} latents differ in")
+    told = [captions(lesson.seen, params.captions, rng) for lesson in lessons]
+    sentences = SentenceEncoder().encode([caption for each in told for caption in each])
+    taught = Taught(lessons, told, sentences)
+
+    guide = flow.Flow(numbers.shape[1], params.width, params.layers)
+
+    def of_latents(step: int) -> Tensor:
+        rng = step_rng(run, FLOW_STREAM, step)
+        which = rng.integers(0, len(lessons), params.flow_batch)
+        said = sentences.pick(torch.from_numpy(which * params.captions + rng.integers(0, params.captions, len(which))))
+        return flow.loss(guide, numbers[torch.from_numpy(which)], said, params.unheeded)
+
+    guided = fit(run, "flow", guide, of_latents, params.flow_steps, params.flow_rate, state, {"autoencoder": average})
+    tensors = {f"autoencoder.{name}": tensor for name, tensor in average.items()}
+    tensors |= {f"flow.{name}": tensor for name, tensor in guided.items()}
+    tensors |= {f"basis.{name}": getattr(basis, name) for name in ("centre", "axes", "scale")}
+    config = {"width": params.width, "layers": params.layers, "heights": shapes.heights.table}
+    maker = Maker(tensors, config)
+    chosen, tensors["concepts"] = choose(run, maker, shapes, taught)
+    run.save_weights(tensors, {**config, **chosen})
+    evaluate(run, maker, corpus, shapes, taught, chosen)
+
+
+def step_rng(run: Run, stream: int, step: int) -> np.random.Generator:
+    """The random numbers of one step, torch's too: they are the same after a resume."""
+    rng = run.rng(stream, step)
+    torch.manual_seed(int(rng.integers(1 << 62)))
+    return rng
+
+
+def spread(items: tuple[Any, ...], most: int) -> tuple[Any, ...]:
+    """At most so many items, evenly from all of the corpus; 0: all."""
+    if not 0 < most < len(items):
+        return items
+    return tuple(items[each] for each in np.linspace(0, len(items) - 1, most).round().astype(int))
+
+
+def fit(
+    run: Run, stage: str, model: nn.Module, batch_loss: Callable[[int], Tensor], steps: int, rate: float,
+    state: dict[str, Any], earlier: dict[str, Any],
+) -> dict[str, Tensor]:  # fmt: skip
+    """Train `model` from where `state` says; the moving average of its weights. earlier: of a stage before, kept."""
+    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
+        lr=rate,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    run.log(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
+    if state["step"]:
+        model.load_state_dict(state["model"])
+        average = state["average"]
+        optimiser.load_state_dict(state["optimiser"])
+
+    run.phase(f"train the {stage}", total=steps)
+    before = 0 if stage == "autoencoder" else run.params.autoencoder_steps
+    for step in range(state["step"], steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * schedule(step, steps)
+        loss = batch_loss(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        decay = min(EMA_DECAY, (step + 1) / (step + 10))
+        for name, tensor in model.state_dict().items():
+            average[name].lerp_(tensor, 1 - decay)
+        done = step + 1
+        run.progress(done, loss=loss.item())
+        run.checkpoint(
+            before + done,
+            lambda done=done: {
+                **earlier, "stage": stage, "step": done, "model": model.state_dict(), "average": average,
+                "optimiser": optimiser.state_dict(),
+            },
+        )  # fmt: skip
+    return average
+
+
+def schedule(step: int, steps: int) -> float:
+    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
+    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
