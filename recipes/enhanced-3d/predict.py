@@ -15,7 +15,7 @@ from hive_runner.export import load_weights
 from numpy.typing import NDArray
 
 from . import files
-from .degrade import degrade
+from .degrade import ELSEWHERE, degrade
 from .lift import depths_of, lift
 from .refine import Refined, Refiner, trusts
 from .volume import CELLS, SIDE, Bool, depths_of_mesh, is_closed, surface
@@ -91,7 +91,7 @@ def _about(refined: Refined, warnings: list[str]) -> dict[str, Any]:
 
 def sample(run: Run) -> None:
     """A coarse stool: four legs and a seat, blurred and noisy."""
-    write(surface(degrade(_stool(), run.rng(7)).fine()), run.output)
+    write(surface(degrade(_stool(), run.rng(7), ELSEWHERE).fine()), run.output)
 
 
 def _stool() -> Bool:

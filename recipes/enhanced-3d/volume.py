@@ -150,11 +150,6 @@ def surface(field: F32, level: float = 0.0) -> Mesh:
     return replace(mesh, vertices=(mesh.vertices * np.float32(SIDE / CELLS)).astype(np.float32))
 
 
-def centres() -> F32:
-    """(SIDE,) where the cells' centres are along one axis of the object's frame."""
-    return ((np.arange(SIDE) + 0.5 - MARGIN) / CELLS - 0.5).astype(np.float32)
-
-
 def turned(field: F32, azimuth_deg: float, scale: float, centre: F32) -> F32:
     """The field of an object that is turned about z, then has `centre` moved to 0, then is scaled. Cells stay cells:
     depths are scaled too."""
