@@ -279,7 +279,8 @@ def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
         tell(f"  WARNING: profile {package.profile} is NO REAL MODEL; for one: hive install {package.name}")
     recipe = details.recipe
     if recipe and recipe.run.inputs:
-        tell(f"  use it: hive run {package.name} FILE{recipe.run.inputs[0]} -o RESULT{recipe.run.output}")
+        given = '"A TEXT"' if recipe.run.text else f"FILE{recipe.run.inputs[0]}"
+        tell(f"  use it: hive run {package.name} {given} -o RESULT{recipe.run.output}")
         tell(f"  without a file of your own: hive run {package.name} --sample")
 
 

@@ -46,7 +46,7 @@ def says(hive: HiveCli, tmp_path: Path) -> HiveCli:
     (folder / "train.py").write_text("def train(run):\n    (run.out / 'weights').write_text('')\n")
     (folder / "predict.py").write_text(PREDICT)
     hive.environment["HIVE_SOURCES"] = str(folder.parent)
-    hive.ok("install", "says")
+    assert 'use it: hive run says "A TEXT" -o RESULT.out' in hive.ok("install", "says").err
     return hive
 
 
