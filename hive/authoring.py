@@ -173,9 +173,8 @@ class Authoring(Builds):
         environment = runner.environment(recipe.requirements, self.settings.offline, say)
         needed = {split_request(text)[0]: installed.choose(self.db, text) for text in recipe.depends}
         keys = {name: installed.artifact(self.db, package.artifact).build_key for name, package in needed.items()}
-        for each in recipe.data:
-            if each.name in recipe.profiles["smoke"].data:
-                datasets.fetch(self.home.data, each, self.settings.offline, say)
+        for each in datasets.named(recipe, recipe.profiles["smoke"].data):
+            datasets.fetch(self.home.data, each, self.settings.offline, say)
         build = make_build(
             recipe, Choices(profile="smoke"), environment.digest, keys, data_folder=self.home.data
         )  # fmt: skip

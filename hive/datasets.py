@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,9 +33,14 @@ def source(folder: Path, package: DataPackage) -> DataSource:
     return DataSource(str(folder / package.digest.removeprefix("sha256:") / package.file), package.digest)
 
 
-def sources(folder: Path, recipe: Recipe, names: Iterable[str]) -> dict[str, DataSource]:
-    """The recipe's data packages of these names."""
-    return {package.name: source(folder, package) for package in recipe.data if package.name in names}
+def named(recipe: Recipe, names: Collection[str]) -> list[DataPackage]:
+    """The recipe's data packages among these names."""
+    return [package for package in recipe.data if package.name in names]
+
+
+def sources(folder: Path, recipe: Recipe, names: Collection[str]) -> dict[str, DataSource]:
+    """Where the recipe's data packages among these names lie, or will."""
+    return {package.name: source(folder, package) for package in named(recipe, names)}
 
 
 def is_there(folder: Path, package: DataPackage) -> bool:
@@ -52,7 +57,11 @@ def fetch(folder: Path, package: DataPackage, offline: bool, say: Say) -> None:
     Raises RequestError when it cannot be had, NoCapacity without room for it.
     """
     path = Path(source(folder, package).path)
-    if is_there(folder, package) and _digest(path) == package.digest:
+
+    def is_whole() -> bool:
+        return is_there(folder, package) and _digest(path) == package.digest
+
+    if is_whole():
         return
     if offline:
         raise RequestError(
@@ -62,7 +71,7 @@ def fetch(folder: Path, package: DataPackage, offline: bool, say: Say) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locks.waited_for(path.parent / LOCK, lambda: say(f"another hive fetches {package.file}; waiting for it")):
-            if not (is_there(folder, package) and _digest(path) == package.digest):
+            if not is_whole():
                 _fetch(path, package, say)
     except OSError as error:
         raise NoCapacity(f"{package.file} cannot be kept", error.strerror or str(error), "make room") from error

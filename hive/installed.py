@@ -203,11 +203,14 @@ def dependents(db: Database, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def outlived(db: Database) -> dict[str, tuple[str, ...]]:
-    """Packages that were built on another build of what they need than is active now: name -> what they need."""
+def outlived(db: Database, only: str = "") -> dict[str, tuple[str, ...]]:
+    """Packages that were built on another build of what they need than is active now: name -> what they need.
+
+    only: look at no other package.
+    """
     active = {package.name: package for package in packages(db)}
     found = {}
-    for name in depends(db).keys() & active.keys():
+    for name in depends(db).keys() & ({only} if only else active.keys()):
         built_on = artifact(db, active[name].artifact).build.dependencies
         others = [base for base, key in built_on.items()
                   if base in active and artifact(db, active[base].artifact).build_key != key]  # fmt: skip

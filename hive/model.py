@@ -94,9 +94,8 @@ class RunInterface:
     inputs: tuple[str, ...] = ()  # suffixes
     output: str = ""  # suffix of the output file when -o is left out; "" for a folder
     outputs: tuple[str, ...] = ()  # other suffixes that -o may have
-    beside: tuple[
-        str, ...
-    ] = ()  # what else it writes, named by the output's stem and one of these: "-views.png", "-*.glb"
+    # what else it writes, named by the output's stem and one of these: "-views.png", "-*.glb"
+    beside: tuple[str, ...] = ()
     text: bool = False  # what is no file is a text, and given to the run as one
     input_help: str = ""
     options: tuple[Param, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from hive_runner.frozen import replace
 
-from hive import data
+from hive import data, datasets
 from hive.index import Index, Release
 from hive.lockfile import Lock, Locked
 from hive.model import Recipe
@@ -54,7 +54,7 @@ def _pinned(
         seed=choices.seed or 0,
         params={name: value for name, value in params.items() if value != usual[name]},
         data=choices.data.digest if choices.data else "",
-        packages={package.name: package.digest for package in recipe.data if package.name in profile.data},
+        packages={package.name: package.digest for package in datasets.named(recipe, profile.data)},
         depends={name: versions[name] for name in (split_request(text)[0] for text in recipe.depends)},
         automatic=wanted is None,
     )

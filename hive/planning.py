@@ -167,9 +167,7 @@ class Planning(Authoring):
         from hive.plan import pick_profile
 
         profile, notes = pick_profile(recipe, choices), []
-        for package in recipe.data:
-            if package.name not in profile.data:
-                continue
+        for package in datasets.named(recipe, profile.data):
             if not fetch and not self.settings.offline and not datasets.is_there(self.home.data, package):
                 notes.append(f"fetches {package.file} first, {package.size_bytes / 2**20:,.0f} MiB")
                 continue

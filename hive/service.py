@@ -187,7 +187,7 @@ class Hive(Planning):
         return Details(
             name, recipe, package, artifact, folder, tuple(release.version for release in releases), tuple(stored),
             tuple(self._figures(artifact)) if artifact else (),
-            self.outlived().get(name, ()) if package and package.active else (),
+            installed.outlived(db, name).get(name, ()) if db and package and package.active else (),
         )  # fmt: skip
 
     def _figures(self, artifact: Artifact) -> Iterator[Path]:
@@ -396,9 +396,8 @@ class Hive(Planning):
             artifact, recipe, environment, self._machine(), runner.name, self._is_builtin(artifact), check
         )  # fmt: skip
         work = replace(work, recipe_path=str(snapshot(recipe, self.home.snapshots)))
-        for each in recipe.data:
-            if each.name in artifact.build.data:
-                datasets.fetch(self.home.data, each, self.settings.offline, say)
+        for each in datasets.named(recipe, artifact.build.data):
+            datasets.fetch(self.home.data, each, self.settings.offline, say)
         data = artifact.build.data | datasets.sources(self.home.data, recipe, artifact.build.data)
         self._forget_checkpoints([artifact.build])
         job = queue.enqueue(self.db, [(replace(artifact.build, data=data), work)], PRIORITIES["medium"], set())[0]
