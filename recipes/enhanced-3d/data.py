@@ -5,17 +5,14 @@ Sample i depends on (seed, i) alone, so worker processes may make them in any or
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from hive_recipe_shape_corpus.corpus import Corpus, Item
+from hive_runner.ahead import made_ahead
 from numpy.typing import NDArray
 
 from .degrade import degrade
@@ -23,7 +20,6 @@ from .model import LIFTED
 from .volume import F32, REACH, SIDE, box_after_turn, depths_of_field, distance, padded, turned
 
 I8 = NDArray[np.int8]
-T = TypeVar("T")
 
 CROP = 48  # cells
 GROUP = 3  # steps in which an object is seen once
@@ -140,27 +136,15 @@ def batches(
     turns = GROUP * VIEWS
     first_group, groups = first_step // turns, -(-steps // turns)
     indices = range(first_group * GROUP * objects, groups * GROUP * objects)
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        crops_of = in_order(pool, (workers + GROUP) * objects, make, indices)
-        for group in range(first_group, groups):
-            together = [next(crops_of) for _ in range(GROUP * objects)]
-            for turn in range(turns):
-                step = group * turns + turn
-                if first_step <= step < steps:
-                    chosen = [each[turn // GROUP] for each in together[turn % GROUP :: GROUP]]
-                    yield Crops(
-                        np.concatenate([each.coarse for each in chosen]),
-                        np.concatenate([each.truth for each in chosen]),
-                        np.concatenate([each.lifted for each in chosen]),
-                    )
-
-
-def in_order(pool: ProcessPoolExecutor, ahead: int, make: Callable[[int], T], indices: range) -> Iterator[T]:
-    """make(index) of each index, made in the pool, `ahead` of them at once or waiting."""
-    waiting: deque[Future[T]] = deque()
-    for index in indices:
-        waiting.append(pool.submit(make, index))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    crops_of = made_ahead(make, indices, workers, (workers + GROUP) * objects)
+    for group in range(first_group, groups):
+        together = [next(crops_of) for _ in range(GROUP * objects)]
+        for turn in range(turns):
+            step = group * turns + turn
+            if first_step <= step < steps:
+                chosen = [each[turn // GROUP] for each in together[turn % GROUP :: GROUP]]
+                yield Crops(
+                    np.concatenate([each.coarse for each in chosen]),
+                    np.concatenate([each.truth for each in chosen]),
+                    np.concatenate([each.lifted for each in chosen]),
+                )

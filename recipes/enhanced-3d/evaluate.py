@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from hive_recipe_shape_corpus.measure import Likeness
 from hive_recipe_shape_corpus.mesh import Mesh
+from hive_runner.ahead import made_ahead
 from numpy.typing import NDArray
 
 from .base import Known, known
-from .data import in_order, open_corpus, pick, true_depths
+from .data import open_corpus, pick, true_depths
 from .degrade import ELSEWHERE, TRAIN, Coarse, Ranges, degrade
 from .lift import lift
 from .refine import Refiner, Trust, applied
@@ -250,8 +249,7 @@ def _generator(*key: int) -> np.random.Generator:
 def _all(run: Run, trial: Callable[[int], Trial], count: int, done: int) -> list[Trial]:
     """trial(0) .. trial(count - 1), on all cores."""
     trials = []
-    with ProcessPoolExecutor(run.cpus, mp_context=get_context("fork")) as pool:
-        for each in in_order(pool, 4 * run.cpus, trial, range(count)):
-            trials.append(each)
-            run.progress(done + len(trials))
+    for each in made_ahead(trial, range(count), run.cpus):
+        trials.append(each)
+        run.progress(done + len(trials))
     return trials

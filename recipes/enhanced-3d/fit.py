@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from hive_runner.fitting import Fitting, adamw
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,40 +29,15 @@ def fit(run: Run, stream: Iterator[Crops], steps: int, state: dict[str, Any]) ->
     """Train from where `state` says; the moving average of the weights."""
     torch.manual_seed(run.seed)
     model = RefineNet().to(run.device, memory_format=torch.channels_last_3d)
-    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    optimiser = torch.optim.AdamW(model.parameters(), lr=run.params.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.01)
+    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
-    if state["step"]:
-        model.load_state_dict(state["model"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-
+    fitting.resume(state)
     run.phase("train", total=steps)
-    for step, batch in enumerate(stream, start=state["step"]):
-        for group in optimiser.param_groups:
-            group["lr"] = run.params.learning_rate * schedule(step, steps)
+    for batch in stream:
         batch_loss = loss(model, batch, run.device)
-        optimiser.zero_grad(set_to_none=True)
-        batch_loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        for name, tensor in model.state_dict().items():
-            average[name].lerp_(tensor, 1 - decay)
-        done = step + 1
-        run.progress(done, loss=batch_loss.item())
-        run.checkpoint(
-            done,
-            lambda done=done: {
-                "step": done, "model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict(),
-            },
-        )  # fmt: skip
-    return average
-
-
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
-    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
+        fitting.learn(batch_loss, loss=batch_loss.item())
+    return fitting.weights()
 
 
 def loss(model: RefineNet, batch: Crops, device: str) -> Tensor:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from hive_runner.ahead import made_ahead
 
 from .base import make_base_view, open_base
-from .data import batches, in_order, make_crops, open_corpus
+from .data import batches, make_crops, open_corpus
 from .evaluate import Places, choose_trust, evaluate
 from .figure import draw_figures
 from .fit import fit
@@ -58,8 +57,7 @@ def reconstruct(run: Run, corpus: Path, base: Path) -> tuple[Path, ...]:
     folder.mkdir(parents=True, exist_ok=True)
     make = partial(make_base_view, run.seed, corpus, base, folder)
     views = []
-    with ProcessPoolExecutor(run.cpus, mp_context=get_context("fork")) as pool:
-        for path in in_order(pool, 4 * run.cpus, make, range(run.params.base_views)):
-            views.append(path)
-            run.progress(len(views))
+    for path in made_ahead(make, range(run.params.base_views), run.cpus):
+        views.append(path)
+        run.progress(len(views))
     return tuple(views)

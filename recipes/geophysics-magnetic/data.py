@@ -5,14 +5,12 @@ A sample depends on (seed, index) alone, so worker processes may make them in an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import get_context
+from functools import partial
 
 import numpy as np
+from hive_runner.ahead import made_ahead
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -85,13 +83,5 @@ def make_batch(seed: int, step: int, size: int) -> Batch:
 
 def batches(seed: int, first_step: int, steps: int, size: int, workers: int) -> Iterator[Batch]:
     """The batches of steps first_step..steps-1, made ahead by worker processes."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        tasks = iter(range(first_step, steps))
-        waiting: deque[Future[Batch]] = deque()
-        for step in islice(tasks, AHEAD * workers):
-            waiting.append(pool.submit(make_batch, seed, step, size))
-        while waiting:
-            batch = waiting.popleft().result()
-            if (step := next(tasks, None)) is not None:
-                waiting.append(pool.submit(make_batch, seed, step, size))
-            yield batch
+    make = partial(make_batch, seed, size=size)
+    yield from made_ahead(make, range(first_step, steps), workers, AHEAD * workers)

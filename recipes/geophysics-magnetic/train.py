@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from hive_runner.fitting import Fitting, adamw
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,52 +27,20 @@ def train(run: Run) -> None:
     steps, size = run.params.steps, run.params.batch
     torch.manual_seed(run.seed)
     model = DepthNet().to(run.device, memory_format=torch.channels_last)
-    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
-        lr=run.params.learning_rate, betas=(0.9, 0.98),
-    )  # fmt: skip
+    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
+    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
-
-    first = 0
-    if state := run.resume():
-        model.load_state_dict(state["model"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-        first = state["step"]
-
+    first = fitting.resume(run.resume())
     run.phase("train", total=steps)
-    stream = batches(run.seed, first, steps, size, max(run.cpus - run.threads, 1))
-    for step, batch in enumerate(stream, start=first):
-        for group in optimiser.param_groups:
-            group["lr"] = run.params.learning_rate * schedule(step, steps)
+    for batch in batches(run.seed, first, steps, size, max(run.cpus - run.threads, 1)):
         parts = losses(model, batch, run.device)
-        optimiser.zero_grad(set_to_none=True)
-        sum(WEIGHTS[name] * part for name, part in parts.items()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        for name, tensor in model.state_dict().items():
-            average[name].lerp_(tensor, 1 - decay)
-        done = step + 1
-        run.progress(done, **{f"{name}_loss": part.item() for name, part in parts.items()})
-        run.checkpoint(
-            done,
-            lambda done=done: {
-                "model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict(), "step": done
-            },
-        )  # fmt: skip
+        weighted = sum((WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(()))
+        fitting.learn(weighted, **{f"{name}_loss": part.item() for name, part in parts.items()})
 
+    average = fitting.average
     config = calibrate(run, average)
     run.save_weights(average, config)
     evaluate(run, average, config)
-
-
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
-    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
 
 
 def losses(model: DepthNet, batch: Batch, device: str) -> dict[str, Tensor]:

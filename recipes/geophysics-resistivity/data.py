@@ -6,13 +6,12 @@ neither the number of workers nor a resumed build changes it. Each batch is used
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 
 import numpy as np
+from hive_runner.ahead import made_ahead
 from numpy.typing import NDArray
 from scipy.spatial import Delaunay, QhullError
 
@@ -167,22 +166,12 @@ def make_group(seed: int, index: int, domain: Domain = TRAINED) -> Batch:
 def batches(seed: int, first_step: int, steps: int, workers: int) -> Iterator[Batch]:
     """The batches of steps first_step..steps-1: group g at steps 4 g and 4 g + 1, mirrored at 4 g + 6, 4 g + 7."""
     first_group = max(first_step // 4 - 1, 0)
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        groups = _in_order(pool, workers + 4, seed, range(first_group, -(-steps // 4)))
-        newest = next(groups)
-        before, number = newest, first_group
-        for step in range(first_step, steps):
-            block, turn = divmod(step, 4)
-            while number < block:
-                before, newest, number = newest, next(groups), number + 1
-            yield newest.half(turn) if turn < 2 else before.half(turn - 2).mirrored()
-
-
-def _in_order(pool: ProcessPoolExecutor, ahead: int, seed: int, indices: range) -> Iterator[Batch]:
-    waiting: deque[Future[Batch]] = deque()
-    for index in indices:
-        waiting.append(pool.submit(make_group, seed, index))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    numbers = range(first_group, -(-steps // 4))
+    groups = made_ahead(partial(make_group, seed), numbers, workers, workers + 4)
+    newest = next(groups)
+    before, number = newest, first_group
+    for step in range(first_step, steps):
+        block, turn = divmod(step, 4)
+        while number < block:
+            before, newest, number = newest, next(groups), number + 1
+        yield newest.half(turn) if turn < 2 else before.half(turn - 2).mirrored()

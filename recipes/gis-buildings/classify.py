@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
+from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 
 from . import features, images
-from .model import STRIDE, HeightNet, autocast, has_bfloat16
+from .model import STRIDE, HeightNet
 from .place import CELL_M, F32
 
 CORE = 1280  # cells across the part of a window that is kept

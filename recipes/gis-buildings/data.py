@@ -5,14 +5,12 @@ A place depends on (seed, index) alone, so worker processes may make them in any
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from hive_runner.ahead import made_ahead
 from numpy.typing import NDArray
 
 from . import images
@@ -83,27 +81,14 @@ def batches(
     """
     first_group = first_step // VIEWS
     indices = range(first_group * places, -(-steps // VIEWS) * places)
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        views_of = _in_order(pool, (workers + 1) * places, make, indices)
-        for group in range(first_group, -(-steps // VIEWS)):
-            views = [next(views_of) for _ in range(places)]
-            for turn in range(VIEWS):
-                step = group * VIEWS + turn
-                if first_step <= step < steps:
-                    chosen = [each[(turn + k) % VIEWS] for k, each in enumerate(views)]
-                    yield Crops(
-                        np.concatenate([each.channels for each in chosen]),
-                        np.concatenate([each.truth for each in chosen]),
-                    )
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, ahead: int, make: Callable[[int], list[Crops]], indices: range
-) -> Iterator[list[Crops]]:
-    waiting: deque[Future[list[Crops]]] = deque()
-    for index in indices:
-        waiting.append(pool.submit(make, index))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    views_of = made_ahead(make, indices, workers, (workers + 1) * places)
+    for group in range(first_group, -(-steps // VIEWS)):
+        views = [next(views_of) for _ in range(places)]
+        for turn in range(VIEWS):
+            step = group * VIEWS + turn
+            if first_step <= step < steps:
+                chosen = [each[(turn + k) % VIEWS] for k, each in enumerate(views)]
+                yield Crops(
+                    np.concatenate([each.channels for each in chosen]),
+                    np.concatenate([each.truth for each in chosen]),
+                )

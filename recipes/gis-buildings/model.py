@@ -5,9 +5,7 @@ described heights (B, 9, H, W) --> logits of "building" (B, H, W)
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,21 +16,6 @@ from .features import CHANNELS
 WIDTHS = (24, 40, 64, 96, 128)  # channels on cells of 1, 2, 4, 8, 16 m
 FINE = 8  # channels on cells of 0.5 m
 STRIDE = 32  # sides must be multiples of it
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 here. On a CPU without the instructions it is emulated, and slower."""
-    if device != "cpu":
-        return torch.cuda.is_bf16_supported()
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager[object]:
-    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class Norm(nn.Module):

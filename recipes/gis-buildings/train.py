@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from hive_runner.fitting import Fitting, adamw
+from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,7 +21,7 @@ from .classify import Classifier
 from .data import Crops, batches, make_image_views, make_views
 from .evaluate import choose_threshold, evaluate, evaluate_squares
 from .labelled import Squares, cut_squares
-from .model import HeightNet, autocast, has_bfloat16
+from .model import HeightNet
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -75,47 +77,18 @@ def fit(
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     model = HeightNet(channels).to(run.device, memory_format=torch.channels_last)
-    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
-        lr=run.params.learning_rate, betas=(0.9, 0.98),
+    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
+    fitting = Fitting(
+        run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY,
+        earlier_steps=0 if stage == "heights" else run.params.steps, kept={**earlier, "stage": stage},
     )  # fmt: skip
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
-    if state["step"]:
-        model.load_state_dict(state["model"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-
+    fitting.resume(state)
     run.phase(f"train on {stage}", total=steps)
-    before = 0 if stage == "heights" else run.params.steps
-    for step, batch in enumerate(stream, start=state["step"]):
-        for group in optimiser.param_groups:
-            group["lr"] = run.params.learning_rate * schedule(step, steps)
+    for batch in stream:
         batch_loss = loss(model, batch, precision, run.device)
-        optimiser.zero_grad(set_to_none=True)
-        batch_loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        for name, tensor in model.state_dict().items():
-            average[name].lerp_(tensor, 1 - decay)
-        done = step + 1
-        run.progress(done, loss=batch_loss.item())
-        run.checkpoint(
-            before + done,
-            lambda done=done: {
-                **earlier, "stage": stage, "step": done, "model": model.state_dict(), "average": average,
-                "optimiser": optimiser.state_dict(),
-            },
-        )  # fmt: skip
-    return average
-
-
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
-    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
+        fitting.learn(batch_loss, loss=batch_loss.item())
+    return fitting.average
 
 
 def loss(model: HeightNet, batch: Crops, precision: str, device: str) -> Tensor:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from hive_runner.precision import autocast, has_bfloat16
 from numpy.typing import NDArray
 
 from .features import describe, kernel
-from .model import PillarNet, autocast, has_bfloat16
+from .model import PillarNet
 
 CHUNK = 65536  # points the head takes at once: its activations stay in the cache
 LOW_VEGETATION_M = 0.5  # ASPRS 3 below, 4 up to

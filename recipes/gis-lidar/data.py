@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from hive_runner.ahead import made_ahead
 from numpy.typing import NDArray
 
 from .features import Description, describe, thin
@@ -167,23 +167,9 @@ def batches(
     """The batches of steps first_step..steps-1, each a crop of each of `scenes` scenes."""
     first_group = max(first_step // VIEWS - VIEWS + 1, 0)
     indices = range(first_group * scenes, -(-steps // VIEWS) * scenes)
-    # fork: the kernels compiled here need no second compilation in each worker
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        ahead = (workers + 2) * scenes  # scenes in hand: enough to keep the workers busy, few enough for the memory
-        views = _in_order(pool, ahead, ((seed, index, squares, share) for index in indices))
-        yield from _interleave(views, first_group, first_step, steps, scenes)
-
-
-def _in_order(
-    pool: ProcessPoolExecutor, ahead: int, tasks: Iterator[tuple[int, int, tuple[Path, ...], float]]
-) -> Iterator[list[Batch]]:
-    waiting: deque[Future[list[Batch]]] = deque()
-    for task in tasks:
-        waiting.append(pool.submit(make_views, *task))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    make = partial(make_views, seed, squares=squares, share=share)
+    ahead = (workers + 2) * scenes  # scenes in hand: enough to keep the workers busy, few enough for the memory
+    yield from _interleave(made_ahead(make, indices, workers, ahead), first_group, first_step, steps, scenes)
 
 
 def _interleave(

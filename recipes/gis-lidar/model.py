@@ -9,9 +9,7 @@ Heights stay in float32; the convolutions run in bfloat16 where the processor mu
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,21 +20,6 @@ from .features import GRID_CHANNELS, POINT_CHANNELS
 WIDTHS = (32, 48, 96, 128, 128)  # channels at 1, 2, 4, 8, 16 cells
 HIDDEN = 128
 HEIGHT_CHANNELS = 6
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 here. On a CPU without the instructions it is emulated, and slower."""
-    if device != "cpu":
-        return torch.cuda.is_bf16_supported()
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager[object]:
-    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class Norm(nn.Module):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from hive_runner.fitting import Fitting, adamw
+from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
 
 from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
-from .model import PillarNet, autocast, has_bfloat16, sample_cells
+from .model import PillarNet, sample_cells
 from .user_tiles import Squares, cut_squares
 
 if TYPE_CHECKING:
@@ -26,23 +28,13 @@ def train(run: Run) -> None:
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     model = PillarNet(len(CLASSES)).to(run.device, memory_format=torch.channels_last)
-    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
-        lr=run.params.learning_rate, betas=(0.9, 0.98),
-    )  # fmt: skip
+    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
+    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
 
-    first = 0
     run.phase("compile")
     make_views(run.seed, 0)  # compiles the kernels before the workers fork
-    if state := run.resume():
-        model.load_state_dict(state["model"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-        first = state["step"]
+    first = fitting.resume(run.resume())
 
     squares = Squares()
     if "user" in run.data:
@@ -53,26 +45,13 @@ def train(run: Run) -> None:
     run.phase("train", total=steps)
     workers = max(run.cpus - run.threads, 1)
     stream = batches(run.seed, first, steps, run.params.scenes, workers, squares.training, run.params.user_share)
-    for step, batch in enumerate(stream, start=first):
-        for group in optimiser.param_groups:
-            group["lr"] = run.params.learning_rate * schedule(step, steps)
+    for batch in stream:
         class_loss, terrain_loss = losses(model, batch, precision, run.device)
-        optimiser.zero_grad(set_to_none=True)
-        (class_loss + TERRAIN_WEIGHT * terrain_loss).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        for name, tensor in model.state_dict().items():
-            average[name].lerp_(tensor, 1 - decay)
-        done = step + 1
-        run.progress(done, class_loss=class_loss.item(), terrain_loss=terrain_loss.item())
-        run.checkpoint(
-            done,
-            lambda done=done: {
-                "model": model.state_dict(), "average": average, "optimiser": optimiser.state_dict(), "step": done
-            },
-        )  # fmt: skip
+        fitting.learn(
+            class_loss + TERRAIN_WEIGHT * terrain_loss, class_loss=class_loss.item(), terrain_loss=terrain_loss.item()
+        )
 
+    average = fitting.average
     config = {
         "classes": list(CLASSES), "names": list(NAMES), "precision": precision, "steps": steps,
         "experimental_classes": [9, 15, 17],
@@ -80,11 +59,6 @@ def train(run: Run) -> None:
     run.save_weights(average, config)
     evaluate(run, average, config)
     evaluate_squares(run, average, config, squares.held_out)
-
-
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
-    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
 
 
 def losses(model: PillarNet, batch: Batch, precision: str, device: str) -> tuple[Tensor, Tensor]:

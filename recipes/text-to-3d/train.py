@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from hive_recipe_shape_corpus.corpus import Corpus
+from hive_runner.fitting import Fitting, adamw
 from torch import Tensor, nn
 
 from . import flow
@@ -110,46 +111,14 @@ def fit(
     state: dict[str, Any], earlier: dict[str, Any],
 ) -> dict[str, Tensor]:  # fmt: skip
     """Train `model` from where `state` says; the moving average of its weights. earlier: of a stage before, kept."""
-    average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}],
-        lr=rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )
-    run.log(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
-    if state["step"]:
-        model.load_state_dict(state["model"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-
-    run.phase(f"train the {stage}", total=steps)
+    optimiser = adamw(model, rate, weight_decay=0.02, fused=True)
     before = 0 if stage == "autoencoder" else run.params.autoencoder_steps
-    for step in range(state["step"], steps):
-        for group in optimiser.param_groups:
-            group["lr"] = rate * schedule(step, steps)
+    kept = {**earlier, "stage": stage}
+    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY, earlier_steps=before, kept=kept)
+    run.log(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
+    first = fitting.resume(state)
+    run.phase(f"train the {stage}", total=steps)
+    for step in range(first, steps):
         loss = batch_loss(step)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        for name, tensor in model.state_dict().items():
-            average[name].lerp_(tensor, 1 - decay)
-        done = step + 1
-        run.progress(done, loss=loss.item())
-        run.checkpoint(
-            before + done,
-            lambda done=done: {
-                **earlier, "stage": stage, "step": done, "model": model.state_dict(), "average": average,
-                "optimiser": optimiser.state_dict(),
-            },
-        )  # fmt: skip
-    return average
-
-
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
-    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
+        fitting.learn(loss, loss=loss.item())
+    return fitting.average
