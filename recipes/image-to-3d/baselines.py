@@ -10,11 +10,11 @@ from hive_recipe_shape_corpus.corpus import Item
 from hive_recipe_shape_corpus.mesh import F32
 from hive_recipe_shape_corpus.render import render
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from .data import ELEVATIONS_DEG, FOVS_DEG, chosen, generator, opened
 from .decode import Field, outline
-from .frustum import BINS, CELLS, NEAR, PITCH, SIZE_PX, Frustum, fitted
+from .frustum import BINS, CELLS, NEAR, PITCH, Frustum, fitted
+from .given import balloon
 
 FOV_DEG = 30.0  # taken for granted by the balloon
 STEEP = 20.0  # logits a half width
@@ -24,15 +24,12 @@ COLOUR_WEIGHT = 0.7
 
 
 def inflated(rgba: NDArray[np.uint8], bulge: float) -> Field:
-    """As thick at each place as `bulge` times the chord of a circle that fits into the outline there.
+    """As thick at each place as a balloon (`given.py`) times `bulge`.
 
     Front and back are mirror images; the mean front lies at depth 0, as that of every shape here does.
     """
     alpha = rgba[..., 3].astype(np.float32) / 255
-    distance = ndimage.distance_transform_edt(alpha > 0.5) * 2 / SIZE_PX
-    widest = ndimage.maximum_filter(distance, 2 * int(distance.max() * SIZE_PX / 4) + 1)
-    half = bulge * np.sqrt(np.maximum(distance * (2 * np.maximum(widest, distance) - distance), 0))
-    small = half.reshape(CELLS, 2, CELLS, 2).mean((1, 3))
+    small = bulge * balloon(alpha).reshape(CELLS, 2, CELLS, 2).mean((1, 3))
     inside = small > 0
     middle = float(small[inside].mean()) if inside.any() else 0.0
     s = NEAR + (np.arange(BINS) + 0.5) * PITCH

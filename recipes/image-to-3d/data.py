@@ -5,12 +5,9 @@ View i depends on (seed, i) alone, so worker processes may make them in any orde
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .frustum import CELLS, FAR, FILL, NEAR, SIZE_PX, Frustum, fitted
+from .given import given
 from .truth import colours_behind, occupancy_along
 
 ELEVATIONS_DEG = (-5.0, 50.0)
@@ -44,7 +42,7 @@ class View:
 
 @dataclass(frozen=True)
 class Batch:
-    rgba: NDArray[np.uint8]  # (B, SIZE_PX, SIZE_PX, 4)
+    given: F32  # (B, CHANNELS, SIZE_PX, SIZE_PX)
     wanted: NDArray[np.bool_]  # (B, CELLS, CELLS)
     occupancy: NDArray[np.uint8]  # (columns wanted, BINS / 8) bits
     depth: F32  # (B, CELLS, CELLS), NaN where there is none
@@ -84,7 +82,7 @@ def training_view(seed: int, folder: Path, index: int) -> View:
 
 def packed(views: Sequence[View]) -> Batch:
     return Batch(
-        np.stack([view.rgba for view in views]),
+        np.stack([given(view.rgba) for view in views]),
         np.stack([view.wanted for view in views]),
         np.packbits(np.concatenate([view.occupancy[view.wanted] for view in views]), axis=1),
         np.stack([view.depth for view in views]),
@@ -177,15 +175,3 @@ def worn(rgba: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]
         colour = over / np.maximum(ndimage.gaussian_filter(alpha, 0.6), 1e-3)[..., None]
     colour = colour + rng.normal(0, rng.uniform(0, 0.03), colour.shape)
     return (np.clip(np.concatenate([colour, alpha[..., None]], 2), 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def in_order(make: Callable[[int], Batch], first: int, last: int, workers: int) -> Iterator[Batch]:
-    """make(first) .. make(last - 1), made ahead by worker processes."""
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        waiting: deque[Future[Batch]] = deque()
-        for step in range(first, last):
-            waiting.append(pool.submit(make, step))
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

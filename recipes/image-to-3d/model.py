@@ -1,19 +1,19 @@
 """The network: a U-Net on pixels, attention where it is coarsest, whose 80 depth bins are output channels.
 
-picture (B, 4, 128, 128): colour times alpha, and alpha, 0..1
+what is given of a picture (B, 6, 128, 128), see given.py
     -> occupancy (B, 80, 64, 64) logits along the rays, front depth (B, 64, 64), colour behind (B, 3, 64, 64) 0..1,
        elevation (B,) deg, field of view (B,) deg
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .given import CHANNELS
 
 BINS = 80
 WIDTHS = (24, 48, 112, 256)  # channels on 64, 32, 16 and 8 cells a side
@@ -22,21 +22,6 @@ HEADS = 8
 LAYERS = 2  # of attention
 EMPTY = -3.0  # logit that occupancy begins with: most cells hold nothing
 ELEVATION_DEG, FOV_DEG = (20.0, 20.0), (30.0, 10.0)  # middle and scale
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 here. On a CPU without the instructions it is emulated, and slower."""
-    if device != "cpu":
-        return torch.cuda.is_bf16_supported()
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager[object]:
-    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -97,7 +82,7 @@ class ShapeNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         full, half, quarter, eighth = WIDTHS
-        self.stem = nn.Conv2d(4, full, 4, stride=2, padding=1)
+        self.stem = nn.Conv2d(CHANNELS, full, 4, stride=2, padding=1)
         self.down_half, self.early_half = _conv(full, half, stride=2), Block(half)
         self.down_quarter, self.early_quarter = _conv(half, quarter, stride=2), Block(quarter)
         self.down_eighth = _conv(quarter, eighth, stride=2)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from . import colour
 from .decode import MESH_CELLS, Decoding, Field, calibrated, on_grid, outline, placed, surface
 from .frustum import CELLS, Frustum
+from .given import given
 from .matte import squared
 from .model import ShapeNet
 from .simplify import simplified
@@ -76,7 +77,7 @@ class Reconstructor:
 
 def see(net: ShapeNet, rgba: NDArray[np.uint8], mirrored: bool = True) -> Sight:
     """Ask the network. rgba: (SIZE_PX, SIZE_PX, 4). mirrored: ask again of the mirror image, and take the mean."""
-    pictures = network_input(rgba[None])
+    pictures = torch.from_numpy(given(rgba)[None])
     if mirrored:
         pictures = torch.cat([pictures, pictures.flip(3)])
     with torch.inference_mode():
@@ -92,12 +93,6 @@ def see(net: ShapeNet, rgba: NDArray[np.uint8], mirrored: bool = True) -> Sight:
         np.ascontiguousarray(mean(answer.behind).transpose(1, 2, 0)),
         float(answer.elevation_deg.mean()), float(answer.fov_deg.mean().clamp(8, 60)),
     )  # fmt: skip
-
-
-def network_input(rgba: NDArray[np.uint8]) -> torch.Tensor:
-    """(B, h, w, 4) bytes -> (B, 4, h, w): colour times alpha, and alpha, 0..1."""
-    share = torch.from_numpy(np.ascontiguousarray(rgba)).permute(0, 3, 1, 2).float() / 255
-    return torch.cat([share[:, :3] * share[:, 3:], share[:, 3:]], dim=1)
 
 
 def columns_of(rgba: NDArray[np.uint8]) -> NDArray[np.bool_]:

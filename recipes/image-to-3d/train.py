@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from hive_runner.ahead import made_ahead
+from hive_runner.fitting import Fitting, adamw
+from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
 
 from . import evaluate, figure
-from .data import Batch, in_order, make_batch, opened
-from .model import ShapeNet, autocast, has_bfloat16
-from .reconstruct import network_input
+from .data import Batch, make_batch, opened
+from .model import ShapeNet
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -48,52 +50,19 @@ def train(run: Run) -> None:
 
 def fit(run: Run, folder: Path) -> dict[str, Tensor]:
     """The moving average of the weights over the training."""
-    params, device = run.params, run.device
-    precision = "bfloat16" if has_bfloat16(device) else "float32"
+    params = run.params
+    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
-    net = ShapeNet().to(device, memory_format=torch.channels_last)
-    average = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    plain = [p for p in net.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}],
-        lr=params.learning_rate, betas=(0.9, 0.98),
-    )  # fmt: skip
+    net = ShapeNet().to(run.device, memory_format=torch.channels_last)
+    optimiser = adamw(net, params.learning_rate, weight_decay=0.03)
+    fitting = Fitting(run, net, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {precision}")
-    state: dict[str, Any] = run.resume() or {"step": 0}
-    if state["step"]:
-        net.load_state_dict(state["net"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-
-    workers = max(run.cpus - run.threads, 1)
-    stream = in_order(partial(make_batch, run.seed, folder, params.batch), state["step"], params.steps, workers)
+    steps = range(fitting.resume(run.resume()), params.steps)
     run.phase("train", total=params.steps)
-    for step, batch in enumerate(stream, start=state["step"]):
-        for group in optimiser.param_groups:
-            group["lr"] = params.learning_rate * schedule(step, params.steps)
-        parts = losses(net, batch, precision, device)
-        total = torch.stack(list(parts.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        decay = min(EMA_DECAY, (step + 1) / (step + 10))
-        torch._foreach_lerp_(list(average.values()), list(net.state_dict().values()), 1 - decay)
-        done = step + 1
-        run.progress(done, loss=total.item(), **{name: part.item() for name, part in parts.items()})
-        run.checkpoint(
-            done,
-            lambda done=done: {
-                "step": done, "net": net.state_dict(), "average": average, "optimiser": optimiser.state_dict(),
-            },
-        )  # fmt: skip
-    return {name: tensor.cpu() for name, tensor in average.items()}
-
-
-def schedule(step: int, steps: int) -> float:
-    """Learning rate over its peak: a linear warm-up, flat, then linear to 0 over the last 60 %."""
-    return min((step + 1) / WARMUP_STEPS, (steps - step) / (0.6 * steps), 1.0)
+    for batch in made_ahead(partial(make_batch, run.seed, folder, params.batch), steps, max(run.cpus - run.threads, 1)):
+        parts = losses(net, batch, precision, run.device)
+        fitting.learn(torch.stack(list(parts.values())).sum(), **{name: part.item() for name, part in parts.items()})
+    return fitting.weights()
 
 
 def losses(net: ShapeNet, batch: Batch, precision: str, device: str) -> dict[str, Tensor]:
@@ -101,7 +70,7 @@ def losses(net: ShapeNet, batch: Batch, precision: str, device: str) -> dict[str
 
     Only the columns of the outline count: what is beside it is known to be empty.
     """
-    picture, wanted = network_input(batch.rgba).to(device), torch.from_numpy(batch.wanted).to(device)
+    picture, wanted = torch.from_numpy(batch.given).to(device), torch.from_numpy(batch.wanted).to(device)
     truth = torch.from_numpy(np.unpackbits(batch.occupancy, axis=1)).to(device).float()  # (columns, BINS)
     depth, behind = torch.from_numpy(batch.depth).to(device), torch.from_numpy(batch.behind).to(device)
     with autocast(precision, device):
@@ -120,6 +89,6 @@ def losses(net: ShapeNet, batch: Batch, precision: str, device: str) -> dict[str
         "dice_loss": 0.5 * dice,
         "depth_loss": 0.5 * (answer.depth[known] - depth[known]).abs().mean(),
         "colour_loss": 0.2 * colour,
-        "view_loss": 0.1 * functional.smooth_l1_loss(elevation, zero.expand_as(elevation))
-        + 0.03 * functional.smooth_l1_loss(fov, zero.expand_as(fov)),
+        "view_loss": 0.5 * functional.smooth_l1_loss(elevation, zero.expand_as(elevation))
+        + 0.1 * functional.smooth_l1_loss(fov, zero.expand_as(fov)),
     }
