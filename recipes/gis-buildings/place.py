@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 F32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -18,6 +19,7 @@ Local = Callable[[F32, F32], F32]  # heights over a frame's own coordinates, met
 
 CELL_M = 0.5
 LEAST_RISE_M = 1.0  # of a roof over the ground: what rises less is not told from it
+CLUMP_M, CLUMPINESS_M = (0.4, 1.0), (0.2, 0.9)  # radius of a crown's branches, and how far they lift its top
 
 
 @dataclass(frozen=True)
@@ -346,6 +348,8 @@ def _grow(rng: np.random.Generator, place: Place, domain: Domain, style: str) ->
         inside = (np.abs(u) <= frame.half_length) & (np.abs(v) <= frame.half_width) & ~place.building[window]
         top = place.ground[window] + np.float32(rng.uniform(0.8, 4.0))
         place.crown[window] = np.where(inside, np.fmax(place.crown[window], top), place.crown[window])
+    clumps = ndimage.gaussian_filter(rng.standard_normal(place.crown.shape), rng.uniform(*CLUMP_M) / CELL_M)
+    place.crown += np.float32(rng.uniform(*CLUMPINESS_M) / clumps.std()) * clumps.astype(np.float32)
 
 
 def _tree(rng: np.random.Generator, place: Place, x: float, y: float, height: float) -> None:
