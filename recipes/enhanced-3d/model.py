@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from hive_runner.layers import Block, Norm
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,31 +19,6 @@ STRIDE = 16  # cells: sides must be multiples of it
 LIFTED = 8  # channels of a picture that is lifted into space: see lift.py. 8 + 8: oneDNN is six times slower with 13
 
 
-class Norm(nn.Module):
-    """Layer normalisation over the channels of one cell: how much of the object is in view does not enter."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, X, Y, Z), channels last in memory
-        return self.norm(x.permute(0, 2, 3, 4, 1)).permute(0, 4, 1, 2, 3)
-
-
-class Block(nn.Module):
-    """x + conv(act(norm(conv(x)))), both 3 x 3 x 3; the second begins at 0."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv3d(channels, channels, 3, padding=1)
-        self.norm = Norm(channels)
-        self.second = nn.Conv3d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.norm(self.first(x))))
-
-
 class RefineNet(nn.Module):
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -51,10 +27,12 @@ class RefineNet(nn.Module):
         self.stem_norm = Norm(widths[0])
         self.downs = nn.ModuleList(nn.Conv3d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
         self.down_norms = nn.ModuleList(Norm(coarse) for _, coarse in pairs)
-        self.encoders = nn.ModuleList(Block(coarse) for _, coarse in pairs)
+        self.encoders = nn.ModuleList(Block(coarse, 3) for _, coarse in pairs)
         self.ups = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in pairs)
         self.up_norms = nn.ModuleList(Norm(fine) for fine, _ in pairs)
-        self.decoders = nn.ModuleList(Block(fine) if level else nn.Identity() for level, (fine, _) in enumerate(pairs))
+        self.decoders = nn.ModuleList(
+            Block(fine, 3) if level else nn.Identity() for level, (fine, _) in enumerate(pairs)
+        )
         self.answer = nn.Conv3d(widths[0] + 8, 8, 3, padding=1)  # sees the cells themselves too: it can smooth at once
         nn.init.zeros_(self.answer.weight)
 

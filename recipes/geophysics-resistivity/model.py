@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from hive_runner.layers import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,18 +19,8 @@ STRIDE = 8
 LEAST_SPREAD = 0.02  # decades
 
 
-class Block(nn.Module):
-    """x + conv(act(norm(conv(x)))), both 3 x 3."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = nn.GroupNorm(4, channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.norm(self.first(x))))
+def _block(channels: int) -> Block:
+    return Block(channels, norm=nn.GroupNorm(4, channels))
 
 
 class SectionNet(nn.Module):
@@ -37,11 +28,11 @@ class SectionNet(nn.Module):
         super().__init__()
         pairs = list(pairwise(widths))
         self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
-        self.encoders = nn.ModuleList(Block(width) for width in widths)
+        self.encoders = nn.ModuleList(_block(width) for width in widths)
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairs)
-        self.bottom = Block(widths[-1])
+        self.bottom = _block(widths[-1])
         self.ups = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in pairs)
-        self.decoders = nn.ModuleList(Block(fine) for fine, _ in pairs)
+        self.decoders = nn.ModuleList(_block(fine) for fine, _ in pairs)
         self.out = nn.Conv2d(widths[0], 2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.constant_(self.out.bias, 0.0)

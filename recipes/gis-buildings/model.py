@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from hive_runner.layers import Block, Norm
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,31 +17,6 @@ from .features import CHANNELS
 WIDTHS = (24, 40, 64, 96, 128)  # channels on cells of 1, 2, 4, 8, 16 m
 FINE = 8  # channels on cells of 0.5 m
 STRIDE = 32  # sides must be multiples of it
-
-
-class Norm(nn.Module):
-    """Layer normalisation over the channels of one cell: no statistic of the tile enters, however large it is."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W), channels last in memory
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class Block(nn.Module):
-    """x + conv(act(norm(conv(x)))), both 3 x 3."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = Norm(channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.norm(self.first(x))))
 
 
 class HeightNet(nn.Module):

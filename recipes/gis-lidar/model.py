@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
+from hive_runner.layers import Block, Norm
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,36 +23,11 @@ HIDDEN = 128
 HEIGHT_CHANNELS = 6
 
 
-class Norm(nn.Module):
-    """Layer normalisation over the channels of one cell: no statistic of the tile enters, however large it is."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W), channels last in memory
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
 class Mix(nn.Linear):
     """A 1 x 1 convolution, as the matrix product that it is: twice as fast here as torch's."""
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W), channels last in memory
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class Block(nn.Module):
-    """x + conv(act(norm(conv(x)))), both 3 x 3."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = Norm(channels)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.norm(self.first(x))))
 
 
 class PillarNet(nn.Module):
