@@ -1,9 +1,7 @@
-"""`hive export` and `hive import`: models with what they depend on in one file, for a machine without a network.
+"""What lies in a bundle, and how much of it is believed: nothing before it is proven.
 
-A bundle is a tar (tarball.py) that holds an OCI image layout (modelpack.py). Equal artifacts of one class of machines
-make equal bundles. What comes in is believed in nothing: each document by its digest, then each file by its artifact's
-manifest, then the recipe by what the build says of it; all of it in staging, and only then one rename an artifact and
-one transaction.
+A bundle is a tar (tarball.py) that holds an OCI image layout (modelpack.py). Each document is believed by its digest,
+then each file by its artifact's manifest, then the recipe by what the build says of it.
 """
 
 from __future__ import annotations
@@ -12,11 +10,10 @@ import errno
 import hashlib
 import os
 import re
-import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -24,14 +21,13 @@ from typing import Any, BinaryIO
 from hive_runner.contract import PICKLED
 from hive_runner.frozen import frozen, replace
 
-from hive import gates, installed, manifest, modelpack, tarball
-from hive.db import Database
-from hive.errors import DamageFound, GateRefused, NoCapacity, RequestError, StoreError
-from hive.model import Artifact, Package
+from hive import gates, manifest, modelpack, tarball
+from hive.errors import DamageFound, GateRefused, RequestError
+from hive.model import Artifact
 from hive.modelpack import Blob, DocumentError, Image, Layer
 from hive.recipe import NAME, VERSION, RecipeError, read_recipe, snapshot_files
 from hive.runners.base import open_plain
-from hive.store import MANIFEST, MAX_ENTRIES, Store, seal
+from hive.store import MANIFEST, MAX_ENTRIES, seal
 from hive.tarball import CutShort, TarError
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -69,261 +65,11 @@ class Meter:
 
 
 @frozen
-class File:
-    """A file of an artifact in the store."""
-
-    path: Path
-    size_bytes: int  # as its manifest has it
-
-    def open(self) -> BinaryIO:
-        try:
-            return open_plain(self.path)
-        except OSError as error:
-            raise self.damage() from error
-
-    def damage(self) -> DamageFound:
-        return DamageFound(
-            f"{self.path.name} was not exported", f"{self.path} is not what was installed", "hive verify"
-        )
-
-
-@frozen
 class Packed:
     """A model in a bundle."""
 
     artifact: Artifact
     layers: tuple[Layer, ...]
-
-
-@frozen
-class Arrival:
-    """What becomes, or would become, of a model in a bundle."""
-
-    action: str  # "install" | "replace": another build is installed | "keep": installed already | "store": kept beside
-    artifact: Artifact
-    automatic: bool  # there because another model of the bundle needs it
-    before: Package | None  # what is installed under the name
-    why: str = ""  # a model that was asked for is only stored: who would have needs that nothing meets
-
-
-# -- out
-
-
-def with_dependencies(db: Database, store: Store, artifact: Artifact) -> list[Artifact]:
-    """The artifact and all that it was built on, what is needed first. Raises RequestError if one is gone."""
-    found: dict[str, Artifact] = {}
-
-    def visit(each: Artifact) -> None:
-        for name, key in sorted(each.build.dependencies.items()):
-            needed = installed.artifact_by_key(db, key)
-            if needed is None or not store.has(needed.digest):
-                raise RequestError(
-                    f"{artifact.name} cannot be exported", f"{each.name} was built on {name}, which is gone",
-                    f"hive install --rebuild {artifact.name}",
-                )  # fmt: skip
-            visit(needed)
-        found.setdefault(each.digest, each)
-
-    visit(artifact)
-    return list(found.values())
-
-
-def write(store: Store, artifacts: Iterable[Artifact], target: Path, on_progress: Progress) -> int:
-    """Write a bundle of `artifacts`; its size in bytes. The file appears when it is whole.
-
-    Raises RequestError, DamageFound for an artifact that is not what it was, NoCapacity.
-    """
-    contents: dict[str, bytes | File] = {}
-    images: list[tuple[str, Blob]] = []
-    for artifact in artifacts:
-        images.append((f"{artifact.name}:{artifact.version}", _pack(store, artifact, contents)))
-    contents[modelpack.INDEX_FILE] = modelpack.index_of(images)
-    contents[modelpack.LAYOUT_FILE] = modelpack.LAYOUT
-    first = (modelpack.LAYOUT_FILE, modelpack.INDEX_FILE)
-    names = [*first, *sorted(contents.keys() - set(first))]
-    meter = Meter(sum(map(_size, contents.values())), on_progress)
-    try:
-        with _new_file(target) as file:
-            for name in names:
-                content = contents[name]
-                file.write(tarball.header(name, _size(content)))
-                if isinstance(content, bytes):
-                    file.write(content)
-                    meter.add(len(content))
-                else:
-                    _put_file(content, name, file, meter)
-                file.write(tarball.padding(_size(content)))
-            file.write(tarball.END)
-            return file.tell()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NoCapacity(
-                f"there is no room for {target}", f"it takes {meter.total:,} bytes", "-o on another disk"
-            ) from error
-        raise RequestError(f"cannot write {target}", error.strerror or str(error), "-o another file") from error
-
-
-def _put_file(source: File, name: str, target: BinaryIO, meter: Meter) -> None:
-    """Copy a file of an artifact. Raises DamageFound unless it is the blob called `name`."""
-    try:
-        with source.open() as reader:
-            if modelpack.BLOBS + _copy(reader, source.size_bytes, target, meter) == name and not reader.read(1):
-                return
-    except CutShort:
-        pass
-    raise source.damage()
-
-
-def _pack(store: Store, artifact: Artifact, contents: dict[str, bytes | File]) -> Blob:
-    """Add what makes an artifact an image to `contents`; the blob of its image manifest."""
-    folder = store.path(artifact.digest)
-    facts = store.manifest(artifact.digest)
-    listed = Blob(artifact.digest, (folder / MANIFEST).stat().st_size)
-    layers = [Layer(MANIFEST, listed)]
-    layers += [Layer(each["path"], Blob(f"sha256:{each['sha256']}", each["size_bytes"])) for each in facts["files"]]
-    try:
-        _check_layers(layers)
-    except DocumentError as error:
-        raise RequestError(f"{artifact.name} cannot be exported", str(error)) from error
-    for layer in layers:
-        contents[layer.blob.name] = File(folder / layer.path, layer.blob.size_bytes)
-    recipe = read_recipe(folder / "recipe", "installed")
-    weights = folder / "weights.safetensors"
-    config = _document(modelpack.config_of(artifact.name, artifact.version, recipe, layers, weights), contents)
-    return _document(modelpack.image_of(config, layers, artifact.determinism), contents)
-
-
-def _document(raw: bytes, contents: dict[str, bytes | File]) -> Blob:
-    blob = Blob("sha256:" + hashlib.sha256(raw).hexdigest(), len(raw))
-    contents[blob.name] = raw
-    return blob
-
-
-def _size(content: bytes | File) -> int:
-    return len(content) if isinstance(content, bytes) else content.size_bytes
-
-
-@contextmanager
-def _new_file(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes its name when all of it is on the disk."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    os.umask(mask := os.umask(0o077))
-    return mask
-
-
-# -- in
-
-
-def receive(db: Database, store: Store, path: Path, on_progress: Progress, free_bytes: int) -> list[Arrival]:
-    """Prove a bundle, store its artifacts and install them in one generation.
-
-    Raises BadBundle, DamagedBundle, GateRefused, NoCapacity, StoreError; then nothing has changed.
-    """
-    try:
-        with opened(path) as bundle, ExitStack() as stages:
-            if bundle.total_bytes > free_bytes:
-                raise NoCapacity(
-                    f"there is no room for {path.name}", f"it takes {bundle.total_bytes:,} bytes of {free_bytes:,}",
-                    "make room, or set HIVE_HOME to a folder on another disk",
-                )  # fmt: skip
-            check_complete(db, store, bundle)  # what cannot be installed need not be copied
-            store.sweep()  # of what killed imports have left
-            staged, meter = [], Meter(bundle.total_bytes, on_progress)
-            for packed in bundle.models:
-                stage = stages.enter_context(store.stage())
-                bundle.unpack(packed, stage, meter)
-                staged.append((stage, packed.artifact))
-            for stage, artifact in staged:
-                store.keep(stage, artifact.digest)
-            return record(db, store, bundle)
-    except OSError as error:
-        raise StoreError(
-            f"{path.name} was not imported", f"{error.filename or path}: {error.strerror or error}",
-            "check permissions and disks",
-        ) from error  # fmt: skip
-
-
-def inspect(db: Database | None, store: Store, path: Path, on_progress: Progress) -> list[Arrival]:
-    """What `receive` would do, with every digest proven and nothing written to the store. Raises as it would."""
-    try:
-        with opened(path) as bundle:
-            check_complete(db, store, bundle)
-            meter = Meter(bundle.total_bytes, on_progress)
-            for packed in bundle.models:
-                with tempfile.TemporaryDirectory(prefix="hive-") as stage:
-                    bundle.unpack(packed, Path(stage), meter, only="recipe/")
-            return plan(db, bundle)
-    except OSError as error:
-        raise StoreError(f"{path.name} cannot be read", error.strerror or str(error)) from error
-
-
-def check_complete(db: Database | None, store: Store, bundle: Bundle) -> None:
-    """Raises BadBundle if a model lacks what it was built on."""
-    keys = {packed.artifact.build_key for packed in bundle.models}
-    for packed in bundle.models:
-        for name, key in packed.artifact.build.dependencies.items():
-            here = installed.artifact_by_key(db, key) if db and key not in keys else None
-            if key not in keys and (here is None or not store.has(here.digest)):
-                why = "it was built on it, and the bundle does not hold it"
-                raise BadBundle(f"{packed.artifact.name} lacks {name}", why)
-
-
-def plan(db: Database | None, bundle: Bundle) -> list[Arrival]:
-    """What is to become of each model of a bundle that is unpacked, and of what is here and has to make way.
-
-    Where what is active meets the needs of what arrives, it stays.
-    """
-    arriving = [replace(each.artifact, depends=bundle.depends[each.artifact.digest]) for each in bundle.models]
-    needed = {key for each in arriving for key in each.build.dependencies.values()}
-    asked_for = [each for each in arriving if each.build_key not in needed]
-    if db is None:
-        return [Arrival("install", each, each not in asked_for, None) for each in arriving]
-    chosen: dict[str, Artifact] = {}
-    refusals: dict[str, str] = {}
-    for each in asked_for:
-        chosen, refusals[each.name] = installed.active_with(db, each, chosen, arriving)
-    arrivals = []
-    for each in (*arriving, *(heir for heir in chosen.values() if heir not in arriving)):
-        before = installed.find(db, each.name)
-        if before and before.artifact == each.digest:
-            action = "keep"
-        elif chosen.get(each.name) is not each:
-            action = "store"
-        else:
-            action = "replace" if before else "install"
-        arrivals.append(Arrival(action, each, each not in asked_for, before, refusals.get(each.name, "")))
-    return arrivals
-
-
-def record(db: Database, store: Store, bundle: Bundle) -> list[Arrival]:
-    """Artifacts, packages and their generation, in one transaction: planned in it, so that nothing changes between."""
-    with db.write():
-        arrivals, chosen = plan(db, bundle), []
-        for arrival in arrivals:
-            artifact, before = arrival.artifact, arrival.before
-            if not store.has(artifact.digest):  # gc takes what is on no record
-                raise StoreError(f"{artifact.name} was not imported", "hive gc ran at the same moment", "import again")
-            installed.record_artifact(db, artifact)
-            asked_for_now = before is not None and before.automatic and not arrival.automatic
-            if arrival.action in ("install", "replace") or (arrival.action == "keep" and asked_for_now):
-                chosen.append((artifact.name, artifact.version, artifact.digest, arrival.automatic))
-        if chosen:
-            installed.put(db, "import " + " ".join(f"{name} {version}" for name, version, *_ in chosen), chosen)
-    return arrivals
 
 
 @contextmanager
@@ -388,12 +134,12 @@ class Bundle:
 
     def _copy_blob(self, blob: Blob, target: BinaryIO, meter: Meter) -> None:
         self.file.seek(self.members[blob.name].offset)
-        if _copy(self.file, blob.size_bytes, target, meter) != blob.digest.removeprefix("sha256:"):
+        if copy(self.file, blob.size_bytes, target, meter) != blob.digest.removeprefix("sha256:"):
             raise self._damaged(blob)
 
     def _packed(self, image: Image) -> Packed:
         """A model, by its own manifest, which must say the same as the image."""
-        _check_layers(image.layers)
+        check_layers(image.layers)
         for layer in image.layers:
             self._check_there(layer.blob)
         blobs = {layer.path: layer.blob for layer in image.layers}
@@ -446,7 +192,7 @@ class Bundle:
         return DamagedBundle(f"{self.name} is damaged", f"a blob is not {blob.digest}", "copy it again")
 
 
-def _copy(reader: BinaryIO, size_bytes: int, writer: BinaryIO, meter: Meter) -> str:
+def copy(reader: BinaryIO, size_bytes: int, writer: BinaryIO, meter: Meter) -> str:
     """Copy exactly so many bytes; their sha256 in hexadecimal. Raises CutShort."""
     total, left = hashlib.sha256(), size_bytes
     while left:
@@ -506,7 +252,7 @@ def _check_names(artifact: Artifact) -> None:
             raise DocumentError(f"{digest!r} is not a digest")
 
 
-def _check_layers(layers: Iterable[Layer]) -> None:
+def check_layers(layers: Iterable[Layer]) -> None:
     """Raises DocumentError for files that could not lie in one folder on every machine, or should lie in none."""
     known: dict[str, str] = {}  # as a file system without case would have it -> as it is
     recipe_bytes = 0

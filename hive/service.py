@@ -32,10 +32,10 @@ from hive.planning import InstallRequest, Planning
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
 
-    from hive.bundle import Arrival
     from hive.cleaning import Leftover
     from hive.compare import Difference
     from hive.doctor import Check
+    from hive.importing import Arrival
     from hive.index import Hit, Index, Source
     from hive.inference import RunOutcome
     from hive.plan import Machine
@@ -431,7 +431,7 @@ class Hive(Planning):
         """Write NAME or NAME@VERSION with all that it was built on to a bundle. Raises RequestError, DamageFound,
         NoCapacity.
         """
-        from hive.bundle import with_dependencies, write
+        from hive.exporting import with_dependencies, write
 
         db = self._reading
         if db is None:
@@ -448,7 +448,7 @@ class Hive(Planning):
 
         Raises BadBundle, DamagedBundle, GateRefused, NoCapacity, StoreError; then nothing has changed.
         """
-        from hive.bundle import inspect, receive
+        from hive.importing import inspect, receive
 
         if dry_run:
             return inspect(self._reading, self.store, path, on_progress)

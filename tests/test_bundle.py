@@ -17,7 +17,7 @@ from bundles import MODEL, Forged, Model, contents, sha256, trivial_build, trivi
 from hive_cli import HiveCli, until
 from hive_runner.frozen import replace
 
-from hive import bundle, installed, manifest, tarball
+from hive import importing, installed, manifest, tarball
 from hive.config import load_settings
 from hive.errors import DamageFound, NoCapacity, RequestError
 from hive.model import UNKNOWN, Build
@@ -424,7 +424,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing(
 ) -> None:
     hive = service_at(small_disk / "hive")
     with pytest.raises(NoCapacity, match="disk is full"):
-        bundle.receive(hive.db, hive.store, large(tmp_path), silent, free_bytes=1 << 40)
+        importing.receive(hive.db, hive.store, large(tmp_path), silent, free_bytes=1 << 40)
     assert hive.packages() == [] and list(hive.home.staging.iterdir()) == list(hive.home.store.iterdir()) == []
     hive.import_bundle(made.path, False, silent)
     assert len(hive.packages()) == 1

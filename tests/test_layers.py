@@ -30,7 +30,7 @@ ROWS = (
     "runners.docker runners.all",
     "orders progress publish capacity launch supervisor supervise",
     "usage snapshot cleaning recovery",
-    "rebuild inference doctor trial upkeep projects builds authoring planning bundle",
+    "rebuild inference doctor trial upkeep projects builds authoring planning bundle exporting importing",
     "service",
     "console monitor",
     "cli.options cli.completion cli.runners cli.queue cli.packages cli.install cli.upkeep cli.upgrade cli.source",

@@ -11,8 +11,8 @@ import click
 from hive.cli.options import complete_stored, json_option, print_json
 
 if TYPE_CHECKING:
-    from hive.bundle import Arrival
     from hive.console import BuildDisplay
+    from hive.importing import Arrival
     from hive.model import Artifact
 
 SHOWN_FROM_BYTES = 64 << 20

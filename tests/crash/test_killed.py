@@ -140,13 +140,13 @@ def test_command_line_that_removes(hive: HiveCli, point: str) -> None:
 
 IMPORT = [
     ("hive.store:Store.sweep:before", 0),
-    ("hive.bundle:_copy:after", 0),
+    ("hive.bundle:copy:after", 0),
     ("hive.bundle:_check_recipe:after", 0),
     ("hive.store:_make_durable:after", 0),
     ("hive.store:Store.keep:after", 0),
     ("hive.installed:record_artifact:after", 0),
     ("hive.installed:put:after", 0),
-    ("hive.bundle:record:after", 1),
+    ("hive.importing:record:after", 1),
 ]
 
 
