@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hive_runner.run import Run
 
 WARMUP_STEPS = 40
-EMA_DECAY = 0.995
+EMA_DECAY = 0.998
 RIM = 4  # cells at the rim of a crop that do not count: the network sees too little around them
 SHARPNESS = 2.0  # logits per cell of depth
 NEAR = 2.0  # cells: depths beyond it are as good as endless

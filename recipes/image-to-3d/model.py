@@ -89,18 +89,23 @@ class ShapeNet(nn.Module):
         self.place = nn.Parameter(torch.zeros(1, 64, eighth))
         self.attention = nn.ModuleList(Attention(eighth) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(eighth)
-        self.view = nn.Linear(eighth, 2)
+        self.view = nn.Sequential(nn.Linear(eighth, 64), nn.ReLU(), nn.Linear(64, 2))
         self.up_quarter, self.fuse_quarter = Mix(eighth, quarter), Mix(2 * quarter, quarter)
         self.late_quarter = Block(quarter)
         wide = 64
         self.up_half, self.fuse_half, self.late_half = Mix(quarter, wide), Mix(wide + half, wide), Block(wide)
         self.coarse = Mix(wide, BINS)
+        self.norm_quarter, self.norm_half, self.norm_full = (nn.GroupNorm(8, n) for n in (quarter, wide, FINE))
         self.up_full, self.fuse_full = Mix(wide, FINE), Mix(FINE + full, FINE)
         self.late_full = _conv(FINE, FINE)
         self.answer = Mix(FINE, BINS + 4)
-        nn.init.zeros_(self.coarse.weight)
-        nn.init.zeros_(self.answer.weight[:BINS])
-        nn.init.zeros_(self.answer.bias)
+        for layer in self.modules():  # keep the signal's size: torch's own start halves it at each layer
+            if isinstance(layer, nn.Conv2d | Mix) and layer.weight.any():
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="linear" if isinstance(layer, Mix) else "relu")
+                nn.init.zeros_(layer.bias)
+        for head in (self.coarse, self.answer):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         nn.init.constant_(self.coarse.bias, EMPTY)
 
     def forward(self, picture: Tensor) -> Answer:
@@ -113,22 +118,29 @@ class ShapeNet(nn.Module):
         for layer in self.attention:
             cells = layer(cells)
         cells = self.norm(cells)
-        view = self.view(cells.mean(1)).float()
+        # told from what shapes need: its own gradient would drown theirs, which is a hundredth of it here
+        view = self.view(cells.detach().mean(1)).float()
         x = cells.reshape(b, h, w, c).permute(0, 3, 1, 2)
-        x = self.late_quarter(self.fuse_quarter(_with(self.up_quarter(x), quarter)))
-        x = self.late_half(self.fuse_half(_with(self.up_half(x), half)))
+        x = self.late_quarter(self.norm_quarter(self.fuse_quarter(_with(self.up_quarter(x), quarter))))
+        x = self.late_half(self.norm_half(self.fuse_half(_with(self.up_half(x), half))))
         x = functional.relu(x)
         coarse = functional.interpolate(self.coarse(x), scale_factor=2, mode="bilinear", align_corners=False)
-        x = functional.relu(self.fuse_full(_with(self.up_full(x), full)))
+        x = functional.relu(self.norm_full(self.fuse_full(_with(self.up_full(x), full))))
         x = functional.relu(x + self.late_full(x))
         made = self.answer(x)
         return Answer(
             made[:, :BINS] + coarse,
             made[:, BINS].float(),
-            torch.sigmoid(made[:, BINS + 1 :].float()),
+            torch.sigmoid(made[:, BINS + 1 :].float() + _front_logits(picture)),
             ELEVATION_DEG[0] + ELEVATION_DEG[1] * view[:, 0],
             FOV_DEG[0] + FOV_DEG[1] * view[:, 1],
         )
+
+
+def _front_logits(picture: Tensor) -> Tensor:
+    """The picture's own colours on the cells, (B, 3, CELLS, CELLS): the back is told from the front."""
+    seen = functional.avg_pool2d(picture[:, :4].float(), 2)
+    return torch.logit(seen[:, :3] / seen[:, 3:].clamp(min=1e-3), eps=0.02)
 
 
 def _with(coarse: Tensor, fine: Tensor) -> Tensor:

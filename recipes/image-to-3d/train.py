@@ -89,6 +89,6 @@ def losses(net: ShapeNet, batch: Batch, precision: str, device: str) -> dict[str
         "dice_loss": 0.5 * dice,
         "depth_loss": 0.5 * (answer.depth[known] - depth[known]).abs().mean(),
         "colour_loss": 0.2 * colour,
-        "view_loss": 0.5 * functional.smooth_l1_loss(elevation, zero.expand_as(elevation))
-        + 0.1 * functional.smooth_l1_loss(fov, zero.expand_as(fov)),
+        "view_loss": 0.1 * functional.smooth_l1_loss(elevation, zero.expand_as(elevation))
+        + 0.03 * functional.smooth_l1_loss(fov, zero.expand_as(fov)),
     }
