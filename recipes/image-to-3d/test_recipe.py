@@ -31,6 +31,7 @@ measure = load("shape-corpus", CORPUS, "measure")
 frustum_ = load("image-to-3d", HERE, "frustum")
 truth_ = load("image-to-3d", HERE, "truth")
 data = load("image-to-3d", HERE, "data")
+given = load("image-to-3d", HERE, "given")
 colour = load("image-to-3d", HERE, "colour")
 decode = load("image-to-3d", HERE, "decode")
 model = load("image-to-3d", HERE, "model")
@@ -195,6 +196,23 @@ def test_the_balloon_is_round_and_retrieval_knows_its_own(view: Any) -> None:
     assert thick[32, 32] == pytest.approx(57 / 64, abs=0.08) and thick[32, 6] < 0.6
     entries = [baselines.Entry(k, None, baselines.likeness(picture)) for k, picture in enumerate((rgba, view.rgba))]
     assert baselines.retrieved(entries, view.rgba).item == 1
+
+
+def test_what_is_given_of_a_mirror_image_is_the_mirror_image(view: Any) -> None:
+    channels = given.given(view.rgba)
+    assert channels.shape == (given.CHANNELS, 128, 128) and channels.dtype == np.float32
+    assert np.array_equal(given.given(view.rgba[:, ::-1]), channels[..., ::-1])
+    assert channels[5, 0, 0] == 1 and channels[5, -1, 0] == -1
+
+
+def test_an_untrained_network_paints_the_back_as_the_front_and_is_told_apart_by_no_view(view: Any) -> None:
+    torch.manual_seed(0)
+    net = model.ShapeNet()
+    answer = net(torch.from_numpy(given.given(view.rgba)[None]))
+    red = np.isclose(answer.behind[0].detach().permute(1, 2, 0), view.rgba[::2, ::2, :3] / 255, atol=0.1).all(-1)
+    assert red[view.wanted].mean() > 0.6  # shades of neighbours are mixed
+    (answer.elevation_deg + answer.fov_deg).sum().backward()
+    assert net.stem.weight.grad is None and net.view[0].weight.grad is not None
 
 
 def test_views_are_the_same_from_any_worker(corpus: Path) -> None:
