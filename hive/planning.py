@@ -107,9 +107,8 @@ class Planning(Authoring):
             step = step_of(self._limited(recipe, request), build, choices, machine, stored)
             mounts = tuple(str(path) for path in environment.paths)
             expected_s = queue.expected_s(self.db, build) or step.expected_s
-            if step.action == "build" and not request.from_scratch and self._has_checkpoints(build):
-                saved = "an earlier try left checkpoints, it goes on from there (--from-scratch begins anew)"
-                step = replace(step, note=_joined(step.note, saved))
+            if step.action == "build":
+                step = replace(step, note=_joined(step.note, self._earlier_try(build, request.from_scratch)))
             replaces = package.version if package and package.version != recipe.version else ""
             forced = self._who_forces(release, chosen) if replaces and recipe.name not in asked else ""
             steps.append(
@@ -237,9 +236,15 @@ class Planning(Authoring):
                 found.append(Outdated(package.name, package.version, newest.version, newest.source, package.pinned))
         return found
 
-    def _has_checkpoints(self, build: Build) -> bool:
+    def _earlier_try(self, build: Build, from_scratch: bool) -> str:
+        """What has become of a build that was asked for before, in words."""
+        job = queue.newest_build(self.db, build.key)
+        if job and not job.state.is_over:
+            return f"asked for before: job {job.id}, {job.state}"
         folder = self.home.checkpoints(build.key)
-        return folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+        if from_scratch or not folder.is_dir() or all(path.name.startswith(".") for path in folder.iterdir()):
+            return ""
+        return "an earlier try left checkpoints, it goes on from there (--from-scratch begins anew)"
 
     @staticmethod
     def _limited(recipe: Recipe, request: InstallRequest) -> Recipe:

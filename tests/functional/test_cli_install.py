@@ -77,6 +77,7 @@ def test_no_wait_returns_and_the_same_command_attaches(hive: HiveCli) -> None:
     begun = hive.ok(*SLOW, "--no-wait")
     assert "hangs: job 1, queued. Follow it: hive logs -f 1" in begun.err
     hive.until_running()
+    assert "note: asked for before: job 1, running" in hive.ok(*SLOW, "--dry-run").err
     attached = hive.ok(*SLOW)
     assert "hangs: job 1 is building it already, following" in attached.err
     assert "installed hangs 1.0.0" in attached.err
