@@ -26,6 +26,7 @@ grammar = load("shape-corpus", CORPUS, "grammar")
 surface = load("shape-corpus", CORPUS, "surface")
 autoencoder = load("text-to-3d", HERE, "autoencoder")
 captions = load("text-to-3d", HERE, "captions")
+choose = load("text-to-3d", HERE, "choose")
 concepts = load("text-to-3d", HERE, "concepts")
 encoder = load("text-to-3d", HERE, "encoder")
 evaluate = load("text-to-3d", HERE, "evaluate")
@@ -390,3 +391,8 @@ def test_sets_that_are_the_same_cannot_be_told_apart_and_are_covered() -> None:
     far = [cloud + np.float32(100) for cloud in real]
     accuracy, covered = evaluate.set_figures(evaluate.chamfer_table(real + far), 8)
     assert accuracy == 1.0 and covered < 0.3
+
+
+def test_of_what_is_told_as_rightly_the_mildest_guidance_is_taken() -> None:
+    assert choose.alike([0.881, 0.881, 0.86, 0.896]) == [0, 1, 3]
+    assert choose.alike([0.6, 0.9, 0.7]) == [1]
