@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from hive_recipe_shape_corpus.corpus import Corpus, Item
@@ -19,12 +20,20 @@ from scipy import ndimage
 
 from .frustum import CELLS, FAR, FILL, NEAR, SIZE_PX, Frustum, fitted
 from .given import given
+from .lumps import SHAPES, lump
 from .truth import colours_behind, occupancy_along
 
 ELEVATIONS_DEG = (-5.0, 50.0)
 FOVS_DEG = (12.0, 50.0)
 TRIES = 6  # cameras tried for one whose bins hold the whole object
-FURNITURE_SHARE = 0.6
+LUMPS, FURNITURE = 0.15, 0.55  # shares of the views; the rest are shapes of the grammar
+
+
+class Shapes(Protocol):
+    """What holds shapes, as a corpus does."""
+
+    def mesh(self, item: Item) -> Mesh: ...
+    def solid(self, item: Item) -> NDArray[np.bool_]: ...
 
 
 @dataclass(frozen=True)
@@ -66,18 +75,26 @@ def generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def make_batch(seed: int, folder: Path, size: int, step: int) -> Batch:
-    """The views of one optimiser step."""
-    return packed([training_view(seed, folder, step * size + k) for k in range(size)])
+def make_batch(seed: int, folder: Path, indices: range) -> Batch:
+    """The training views of these numbers."""
+    return packed([training_view(seed, folder, index) for index in indices])
 
 
 def training_view(seed: int, folder: Path, index: int) -> View:
     rng = generator(seed, index)
-    furniture, grammar = (chosen(folder, "train", kind) for kind in ("furniture", "grammar"))
-    items = furniture if furniture and (not grammar or rng.random() < FURNITURE_SHARE) else grammar
-    item = items[int(rng.integers(len(items)))]
-    view = look(opened(folder), item, rng)
+    view = look(*_something(folder, rng), rng)
     return mirrored(view) if rng.random() < 0.5 else view
+
+
+def _something(folder: Path, rng: np.random.Generator) -> tuple[Shapes, Item]:
+    """Something to look at, and what holds it."""
+    kinds = [items for kind in ("furniture", "grammar") if (items := chosen(folder, "train", kind))]
+    which = rng.random()
+    items = kinds[0] if which < LUMPS + FURNITURE else kinds[-1]
+    item = items[int(rng.integers(len(items)))]
+    if which < LUMPS:
+        return lump(int(rng.integers(SHAPES))), item
+    return opened(folder), item
 
 
 def packed(views: Sequence[View]) -> Batch:
@@ -100,7 +117,7 @@ def mirrored(view: View) -> View:
     )  # fmt: skip
 
 
-def look(corpus: Corpus, item: Item, rng: np.random.Generator, faults: bool = True) -> View:
+def look(corpus: Shapes, item: Item, rng: np.random.Generator, faults: bool = True) -> View:
     """A view of the item from somewhere. faults: of photographs and of their cutting out."""
     mesh, solid = corpus.mesh(item), corpus.solid(item)
     frustum, picture = _seen(mesh, rng)

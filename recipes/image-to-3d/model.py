@@ -20,6 +20,7 @@ WIDTHS = (24, 48, 112, 256)  # channels on 64, 32, 16 and 8 cells a side
 FINE = 32  # channels where the answers are made, on 64 cells a side
 HEADS = 8
 LAYERS = 2  # of attention
+VIEW_SHARE = 0.003  # of the view's gradient that goes into what shapes are told from: all of it would drown theirs
 EMPTY = -3.0  # logit that occupancy begins with: most cells hold nothing
 ELEVATION_DEG, FOV_DEG = (20.0, 20.0), (30.0, 10.0)  # middle and scale
 
@@ -89,7 +90,9 @@ class ShapeNet(nn.Module):
         self.place = nn.Parameter(torch.zeros(1, 64, eighth))
         self.attention = nn.ModuleList(Attention(eighth) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(eighth)
-        self.view = nn.Sequential(nn.Linear(eighth, 64), nn.ReLU(), nn.Linear(64, 2))
+        self.view = nn.Sequential(  # of each cell a little, where it lies
+            nn.Linear(eighth, 16), nn.ReLU(), nn.Flatten(1), nn.Linear(64 * 16, 64), nn.ReLU(), nn.Linear(64, 2)
+        )
         self.up_quarter, self.fuse_quarter = Mix(eighth, quarter), Mix(2 * quarter, quarter)
         self.late_quarter = Block(quarter)
         wide = 64
@@ -118,8 +121,7 @@ class ShapeNet(nn.Module):
         for layer in self.attention:
             cells = layer(cells)
         cells = self.norm(cells)
-        # told from what shapes need: its own gradient would drown theirs, which is a hundredth of it here
-        view = self.view(cells.detach().mean(1)).float()
+        view = self.view(torch.lerp(cells.detach(), cells, VIEW_SHARE)).float()
         x = cells.reshape(b, h, w, c).permute(0, 3, 1, 2)
         x = self.late_quarter(self.norm_quarter(self.fuse_quarter(_with(self.up_quarter(x), quarter))))
         x = self.late_half(self.norm_half(self.fuse_half(_with(self.up_half(x), half))))

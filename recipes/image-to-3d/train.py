@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from hive_runner.ahead import made_ahead
+from hive_runner.data_parallel import mean_gradients
 from hive_runner.fitting import Fitting, adamw
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 WARMUP_STEPS = 100
 EMA_DECAY = 0.998
+SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 
 
 def train(run: Run) -> None:
@@ -59,13 +62,21 @@ def fit(run: Run, folder: Path) -> dict[str, Tensor]:
     run.log(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {precision}")
     steps = range(fitting.resume(run.resume()), params.steps)
     run.phase("train", total=params.steps)
-    for batch in made_ahead(partial(make_batch, run.seed, folder, params.batch), steps, max(run.cpus - run.threads, 1)):
-        parts = losses(net, batch, precision, run.device)
-        fitting.learn(torch.stack(list(parts.values())).sum(), **{name: part.item() for name, part in parts.items()})
+    streams = [partial(batches, run.seed, folder, params.batch, steps, share) for share in range(SHARES)]
+    with mean_gradients(net, partial(losses, net, precision, run.device), streams, run.cpus) as gradients:
+        for parts in gradients:
+            fitting.follow(**parts)
     return fitting.weights()
 
 
-def losses(net: ShapeNet, batch: Batch, precision: str, device: str) -> dict[str, Tensor]:
+def batches(seed: int, folder: Path, size: int, steps: range, share: int) -> Iterator[Batch]:
+    """One share of the batch of each step."""
+    first, end = (size * (share + k) // SHARES for k in (0, 1))
+    views = (range(step * size + first, step * size + end) for step in steps)
+    return made_ahead(partial(make_batch, seed, folder), views, workers=1)
+
+
+def losses(net: ShapeNet, precision: str, device: str, batch: Batch) -> dict[str, Tensor]:
     """Of occupancy (cross-entropy and the missing Dice overlap, Milletari et al. 2016), depth, colour and view.
 
     Only the columns of the outline count: what is beside it is known to be empty.
