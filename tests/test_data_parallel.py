@@ -13,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="gradients are torch's")
 
-from hive_runner.data_parallel import mean_gradients  # noqa: E402
+from hive_runner.data_parallel import mean_gradients, part  # noqa: E402
 from hive_runner.fitting import Fitting, adamw  # noqa: E402
 
 STEPS = 8
@@ -88,6 +88,13 @@ def test_the_gradient_is_the_mean_of_the_shares() -> None:
     (sum(sum(one.values()) for one in each) / 2).backward()
     assert all(torch.allclose(p.grad, grad, atol=1e-6) for p, grad in zip(model.parameters(), made, strict=True))
     assert parts["error"] == pytest.approx(sum(one["error"].item() for one in each) / 2)
+
+
+@pytest.mark.parametrize("count, shares", [(8, 2), (7, 3), (2, 2), (1, 1)])
+def test_each_of_a_batch_is_of_one_share(count: int, shares: int) -> None:
+    parts = [part(count, share, shares) for share in range(shares)]
+    assert [k for each in parts for k in each] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_stopped_half_way_and_gone_on_with_it_ends_with_the_same_bytes() -> None:

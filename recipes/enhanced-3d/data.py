@@ -23,7 +23,7 @@ I8 = NDArray[np.int8]
 
 CROP = 48  # cells
 GROUP = 3  # steps in which an object is seen once
-VIEWS = 8  # crops cut from one object
+VIEWS = 16  # crops cut from one object
 TURNED = 0.7  # share of the objects that are turned about z, by any angle
 GRAMMAR = 0.4  # share of the objects that come from the grammar
 UNIT = 127 / REACH  # of depths kept as bytes, per cell
@@ -125,24 +125,22 @@ def _crop(view: View, near: NDArray[np.int64], rng: np.random.Generator) -> Crop
     return Crops(laid(view.coarse[fine][None]), laid(view.truth[fine][None]), laid(lifted))
 
 
-def batches(
-    first_step: int, steps: int, objects: int, workers: int, make: Callable[[int], list[Crops]]
-) -> Iterator[Crops]:
-    """The batches of steps first_step..steps-1: a crop of each of `objects` objects. GROUP times as many take turns, so
-    that the network does not follow the few it has just seen.
+def batches(steps: range, objects: int, share: range, make: Callable[[int], list[Crops]]) -> Iterator[Crops]:
+    """A share of the batches of these steps: a crop of each of its objects. GROUP times as many take turns, so that the
+    network does not follow the few it has just seen.
 
-    make: the crops of an object, by its number.
+    objects: of a whole batch; share: which of them are wanted. make: the crops of an object, by its number.
     """
     turns = GROUP * VIEWS
-    first_group, groups = first_step // turns, -(-steps // turns)
-    indices = range(first_group * GROUP * objects, groups * GROUP * objects)
-    crops_of = made_ahead(make, indices, workers, (workers + GROUP) * objects)
-    for group in range(first_group, groups):
-        together = [next(crops_of) for _ in range(GROUP * objects)]
+    groups = range(steps.start // turns, -(-steps.stop // turns))
+    rows = range(groups.start * GROUP, groups.stop * GROUP)
+    numbers = (row * objects + each for row in rows for each in share)
+    crops_of = made_ahead(make, numbers, workers=1, ahead=(1 + GROUP) * len(share))
+    for group in groups:
+        together = [[next(crops_of) for _ in share] for _ in range(GROUP)]
         for turn in range(turns):
-            step = group * turns + turn
-            if first_step <= step < steps:
-                chosen = [each[turn // GROUP] for each in together[turn % GROUP :: GROUP]]
+            if group * turns + turn in steps:
+                chosen = [each[turn // GROUP] for each in together[turn % GROUP]]
                 yield Crops(
                     np.concatenate([each.coarse for each in chosen]),
                     np.concatenate([each.truth for each in chosen]),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from hive_runner.data_parallel import mean_gradients, part
 from hive_runner.fitting import Fitting, adamw
 from torch import Tensor
 from torch.nn import functional
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 WARMUP_STEPS = 40
 EMA_DECAY = 0.998
+SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 RIM = 4  # cells at the rim of a crop that do not count: the network sees too little around them
 SHARPNESS = 2.0  # logits per cell of depth
 NEAR = 2.0  # cells: depths beyond it are as good as endless
@@ -25,22 +28,24 @@ MENDABLE, HOPELESS = 2.5, 0.2  # error of the coarse depth, cells; weight of cel
 SLOPE = 0.5  # weight of the depths' slopes, which the normals are made of
 
 
-def fit(run: Run, stream: Iterator[Crops], steps: int, state: dict[str, Any]) -> dict[str, Tensor]:
-    """Train from where `state` says; the moving average of the weights."""
+def fit(run: Run, stream: Callable[[range, range], Iterator[Crops]], state: dict[str, Any]) -> dict[str, Tensor]:
+    """Train from where `state` says; the moving average of the weights. stream: some steps, some objects of each."""
+    params = run.params
     torch.manual_seed(run.seed)
     model = RefineNet().to(run.device, memory_format=torch.channels_last_3d)
-    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.01)
-    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
+    optimiser = adamw(model, params.learning_rate, weight_decay=0.01)
+    fitting = Fitting(run, model, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
-    fitting.resume(state)
-    run.phase("train", total=steps)
-    for batch in stream:
-        batch_loss = loss(model, batch, run.device)
-        fitting.learn(batch_loss, loss=batch_loss.item())
+    steps = range(fitting.resume(state), params.steps)
+    run.phase("train", total=params.steps)
+    streams = [partial(stream, steps, part(params.objects, share, SHARES)) for share in range(SHARES)]
+    with mean_gradients(model, partial(losses, model, run.device), streams, run.cpus) as gradients:
+        for parts in gradients:
+            fitting.follow(**parts)
     return fitting.weights()
 
 
-def loss(model: RefineNet, batch: Crops, device: str) -> Tensor:
+def losses(model: RefineNet, device: str, batch: Crops) -> dict[str, Tensor]:
     """Of depths, of which side of the surface, and of slopes, near the true or the coarse surface.
 
     Where the coarse shape is far off (a panel is missing, a leg stands elsewhere) no network can know better: such
@@ -57,4 +62,8 @@ def loss(model: RefineNet, batch: Crops, device: str) -> Tensor:
     off = NEAR * (torch.tanh(found / NEAR) - torch.tanh(truth / NEAR))
     sides = functional.binary_cross_entropy_with_logits(SHARPNESS * found, (truth > 0).float(), weight)
     slopes = [(weight.narrow(axis, 1, weight.shape[axis] - 1) * off.diff(dim=axis).abs()).mean() for axis in (2, 3, 4)]
-    return (weight * off.abs()).mean() + sides + SLOPE * torch.stack(slopes).sum()
+    return {
+        "depth_loss": (weight * off.abs()).mean(),
+        "side_loss": sides,
+        "slope_loss": SLOPE * torch.stack(slopes).sum(),
+    }

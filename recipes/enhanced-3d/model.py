@@ -30,9 +30,7 @@ class RefineNet(nn.Module):
         self.encoders = nn.ModuleList(Block(coarse, 3) for _, coarse in pairs)
         self.ups = nn.ModuleList(nn.Conv3d(coarse, fine, 1) for fine, coarse in pairs)
         self.up_norms = nn.ModuleList(Norm(fine) for fine, _ in pairs)
-        self.decoders = nn.ModuleList(
-            Block(fine, 3) if level else nn.Identity() for level, (fine, _) in enumerate(pairs)
-        )
+        self.decoders = nn.ModuleList(Block(fine, 3) for fine, _ in pairs)
         self.answer = nn.Conv3d(widths[0] + 8, 8, 3, padding=1)  # sees the cells themselves too: it can smooth at once
         nn.init.zeros_(self.answer.weight)
 

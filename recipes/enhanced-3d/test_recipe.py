@@ -155,15 +155,31 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, table: np.ndarray) -> Path:
     return folder
 
 
-def test_the_same_crops_come_after_a_resume_and_from_any_number_of_workers(corpus: Path) -> None:
+def test_the_same_crops_come_after_a_resume(corpus: Path) -> None:
     make = partial(data.make_crops, 3, corpus=corpus)
-    whole = list(data.batches(0, 25, 1, 1, make))
-    again = list(data.batches(24, 25, 1, 2, make))
-    assert len(whole) == 25 and len(again) == 1
+    last = data.GROUP * data.VIEWS  # the first step of the second group
+    whole = list(data.batches(range(last + 1), 1, range(1), make))
+    again = list(data.batches(range(last, last + 1), 1, range(1), make))
+    assert len(whole) == last + 1 and len(again) == 1
     for name in ("coarse", "truth", "lifted"):
-        assert np.array_equal(getattr(whole[24], name), getattr(again[0], name))
+        assert np.array_equal(getattr(whole[last], name), getattr(again[0], name))
     assert whole[0].truth.shape == (1, 1, *[data.CROP] * 3)
     assert all((crop.truth > 0).any() and (crop.truth < 0).any() for crop in whole), "each has a surface in it"
+
+
+def crops_with_the_number(number: int) -> list[object]:
+    return [data.Crops(*[np.full((1, 1), number)] * 3)] * data.VIEWS
+
+
+def test_shares_of_a_batch_see_other_objects() -> None:
+    steps = range(2 * data.GROUP * data.VIEWS)
+
+    def numbers(share: range) -> list[list[int]]:
+        return [batch.coarse[:, 0].tolist() for batch in data.batches(steps, 3, share, crops_with_the_number)]
+
+    whole = numbers(range(3))
+    assert whole == [one + other for one, other in zip(numbers(range(1)), numbers(range(1, 3)), strict=True)]
+    assert {number for batch in whole for number in batch} == set(range(2 * data.GROUP * 3))
 
 
 def test_crops_of_a_picture_keep_its_channels_with_the_cells(tmp_path: Path, table: np.ndarray) -> None:

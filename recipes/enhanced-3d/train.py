@@ -31,8 +31,7 @@ def train(run: Run) -> None:
     run.phase("reconstruct training pictures", total=params.base_views)
     views = reconstruct(run, corpus, base)
     make = partial(make_crops, run.seed, corpus=corpus, base_views=views, share=params.base_share)
-    workers = max(run.cpus - run.threads, 1)
-    tensors = fit(run, batches(state["step"], params.steps, params.objects, workers, make), params.steps, state)
+    tensors = fit(run, lambda steps, share: batches(steps, params.objects, share, make), state)
 
     places = Places(corpus, base, run.seed)
     refiner = Refiner(tensors, Trust(), Trust(), run.threads)

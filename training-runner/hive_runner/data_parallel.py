@@ -50,6 +50,11 @@ def mean_gradients(
         yield _side_by_side(parameters, losses, streams[0], others)
 
 
+def part(count: int, share: int, shares: int) -> range:
+    """Which of 0..count-1 are of a share."""
+    return range(count * share // shares, count * (share + 1) // shares)
+
+
 def _in_turn(
     parameters: Sequence[Tensor], losses: Losses[Batch], streams: Sequence[Callable[[], Iterator[Batch]]]
 ) -> Iterator[dict[str, float]]:
