@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hive_cli import RECIPES, HiveCli
@@ -25,6 +26,18 @@ settings.load_profile("untimed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="the crash tests with all their kills, not just some")
     parser.addoption("--seed", type=int, help="of the tests that draw at random; each prints the one that it drew")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A recipe's tests share a worker: what they compile takes up to a minute, once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRecipe(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "/".join(nodeid.split("/")[:2]) if nodeid.startswith("recipes/") else nodeid
+
+    return ByRecipe(config, log)
 
 
 @pytest.fixture(autouse=True)

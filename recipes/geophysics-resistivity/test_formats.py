@@ -15,7 +15,6 @@ from hive_runner.errors import InputError
 from hive_runner.recipe_module import load
 from numpy.typing import NDArray
 
-pytestmark = pytest.mark.xdist_group("resistivity")  # the solver takes a minute to compile: once
 HERE = Path(__file__).parent
 NAME = "geophysics-resistivity"
 formats = load(NAME, HERE, "formats")

@@ -22,7 +22,6 @@ from hive_runner.recipe_module import load  # noqa: E402
 from hive_runner.run import Run  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("resistivity")  # the solver takes a minute to compile: once
 HERE = Path(__file__).parent
 NAME = "geophysics-resistivity"
 arrays = load(NAME, HERE, "arrays")

@@ -15,7 +15,6 @@ pytest.importorskip("scipy", reason="the solver factors bands")
 from hive_runner.recipe_module import load
 from numpy.typing import NDArray
 
-pytestmark = pytest.mark.xdist_group("resistivity")  # the solver takes a minute to compile: once
 HERE = Path(__file__).parent
 NAME = "geophysics-resistivity"
 grid = load(NAME, HERE, "grid")
