@@ -28,7 +28,7 @@ ALIGNMENT = 64  # bytes
 def mean_gradients(
     model: torch.nn.Module, losses: Losses[Batch], streams: Sequence[Callable[[], Iterator[Batch]]], processes: int
 ) -> Iterator[Iterator[dict[str, float]]]:
-    """At each step the shares' mean gradient comes into the parameters, and the mean of each part of the loss is yielded.
+    """Each step leaves the mean gradient of the shares in the parameters, and yields the mean of each part of the loss.
 
     losses: the parts, scalars, whose sum is descended; nothing in it may be drawn at random.
     streams: for each share what begins its stream of batches, in the process that uses them. All end together.
