@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from functools import partial
 from multiprocessing import active_children
@@ -117,7 +118,21 @@ def killed(number: int) -> Iterator[Any]:
     yield from share(number)
 
 
-@pytest.mark.parametrize("stream, error, words", [(failing, ValueError, "unlucky"), (killed, RuntimeError, "-9")])
+def failed_before_it_is_asked(number: int) -> Iterator[Any]:
+    if number == 1:
+        raise ValueError("unlucky")
+    time.sleep(1)
+    yield from share(number)
+
+
+@pytest.mark.parametrize(
+    "stream, error, words",
+    [
+        (failing, ValueError, "unlucky"),
+        (failed_before_it_is_asked, ValueError, "unlucky"),
+        (killed, RuntimeError, "-9"),
+    ],
+)
 def test_what_fails_in_a_process_fails_here(stream: Any, error: type[Exception], words: str) -> None:
     model = network()
     with (

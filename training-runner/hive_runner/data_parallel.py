@@ -77,7 +77,7 @@ def _side_by_side(
 def _gradient(parameters: Sequence[Tensor], parts: Mapping[str, Tensor]) -> tuple[Sequence[Tensor], dict[str, float]]:
     total = torch.stack(list(parts.values())).sum()
     gradient = torch.autograd.grad(total, parameters, materialize_grads=True)
-    return gradient, {name: part.item() for name, part in parts.items()}
+    return gradient, {name: each.item() for name, each in parts.items()}
 
 
 def _taken(
@@ -127,7 +127,8 @@ class _Share:
         self._process.join()
 
     def ask(self) -> None:
-        self._here.send(True)
+        with suppress(ConnectionError):  # it has ended: the answer says why
+            self._here.send(True)
 
     def answer(self) -> dict[str, float]:
         """The parts of the loss; the gradient is then in `gradient`."""
