@@ -30,7 +30,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A recipe's tests share a worker: what they compile takes up to a minute, once."""
+    """A recipe's tests share a worker: what they compile takes up to a minute, once.
+
+    xdist's own groups are lost on the way to its scheduler with pytest 9.2.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByRecipe(LoadScopeScheduling):
