@@ -120,6 +120,8 @@ def main() -> NoReturn:
             raise
         _end_unheard()  # how click says the same
     except Exception as error:
+        if _terminal_is_gone():
+            _end(129)  # as a shell says of what SIGHUP ended
         _end_as_bug(error)
     _end(code if isinstance(code, int) else 0)  # taking the interpreter apart takes longer than many commands
 
@@ -172,6 +174,20 @@ def _end_unheard() -> NoReturn:
     """The reader of stdout has gone, as `head` does: nothing more to say to it, and nothing went wrong."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _end(0)
+
+
+def _terminal_is_gone() -> bool:
+    """Whether the window that this runs in was closed: whatever failed, there is nobody to tell of it."""
+    import errno
+    import termios
+
+    for stream in (0, 1, 2):
+        try:
+            termios.tcgetattr(stream)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                return True
+    return False
 
 
 def _end_as_bug(error: Exception) -> NoReturn:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
+import pytest
 from hive_cli import HiveCli
 from terminal import COLOUR, on_terminal
 
@@ -42,12 +46,26 @@ def test_ctrl_c_while_the_bar_moves(hive: HiveCli) -> None:
     assert "bug" not in terminal.text and "train took" not in terminal.text
 
 
-def test_closed_terminal_does_not_end_the_build(hive: HiveCli) -> None:
-    with on_terminal(hive, *SLOW) as terminal:
+def test_closed_terminal_does_not_end_the_build(hive: HiveCli, tmp_path: Path) -> None:
+    with on_terminal(hive, *SLOW, TMPDIR=str(tmp_path)) as terminal:
         terminal.read_until("queued as job 1")
         hive.until_running()
         terminal.hang_up()
+    assert terminal.process.returncode in (-signal.SIGHUP, 129) and not list(tmp_path.glob("hive-bug-*"))
     assert hive.until_over().state == "succeeded" and hive.job().attempt == 1
+
+
+@pytest.mark.parametrize("command", [("monitor",), SLOW])
+def test_a_closed_window_is_no_bug_where_sighup_is_ignored(hive: HiveCli, tmp_path: Path, command: tuple[str]) -> None:
+    """As under nohup: what is written next fails."""
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with on_terminal(hive, *command, TMPDIR=str(tmp_path)) as terminal:
+            terminal.read_until("hive install NAME" if command == ("monitor",) else "queued as job 1")
+            terminal.hang_up()
+    finally:
+        signal.signal(signal.SIGHUP, ignored)
+    assert terminal.process.returncode == 129 and not list(tmp_path.glob("hive-bug-*"))
 
 
 def test_no_color_is_heeded(hive: HiveCli) -> None:
