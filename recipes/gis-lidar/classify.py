@@ -42,6 +42,7 @@ class Classifier:
     def __init__(self, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], threads: int = 1) -> None:
         torch.set_num_threads(threads)
         self.codes = np.array(config["classes"], np.uint8)
+        self.favour = np.exp(np.array(config.get("favour", [0.0] * len(self.codes)), np.float32))
         self.model = PillarNet(len(self.codes))
         self.model.load_state_dict(dict(tensors))
         self.model.eval().to(memory_format=torch.channels_last)
@@ -79,9 +80,12 @@ class Classifier:
         number_of_returns: NDArray[np.uint8],
         wanted: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """(M,) index of the class, height above the predicted terrain and confidence of the wanted points."""
+        """(M,) index of the class, height above the predicted terrain and confidence of the wanted points.
+
+        The class is the most probable one, where what is favoured counts more than its probability: see choose.py.
+        """
         probability, height = self.probabilities(xyz, return_number, number_of_returns, wanted)
-        best = probability.argmax(axis=1)
+        best = (probability * self.favour).argmax(axis=1)
         return best, height, probability[np.arange(len(best)), best]
 
     @torch.inference_mode()

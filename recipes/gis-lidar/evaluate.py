@@ -16,6 +16,7 @@ from .data import CLASSES, CODE_TO_CLASS, IGNORE, NAMES
 from .features import smrf_ground
 from .scan import Cloud, simulate
 from .scene import SHIFTED
+from .scores import confusion, intersection_over_union
 from .user_tiles import read_square
 
 if TYPE_CHECKING:
@@ -23,18 +24,6 @@ if TYPE_CHECKING:
 
 HELD_OUT_SEED = 0x1DA2  # apart from every training seed by the size of its second word
 SCORED = tuple(name for name in NAMES if name != "bridge")  # the eight classes of the bar; bridges are reported apart
-
-
-def confusion(truth: NDArray[np.int64], guess: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(classes, classes) counts, truth in rows."""
-    n = len(CLASSES)
-    return np.bincount(truth * n + guess, minlength=n * n).reshape(n, n)
-
-
-def intersection_over_union(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(classes,) of a confusion matrix, NaN for a class that neither is nor is answered."""
-    union = counts.sum(0) + counts.sum(1) - np.diag(counts)
-    return np.where(union > 0, np.diag(counts) / np.maximum(union, 1), np.nan)
 
 
 @dataclass

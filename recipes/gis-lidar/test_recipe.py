@@ -20,7 +20,8 @@ features = load("gis-lidar", HERE, "features")
 data = load("gis-lidar", HERE, "data")
 model = load("gis-lidar", HERE, "model")
 classify = load("gis-lidar", HERE, "classify")
-evaluate = load("gis-lidar", HERE, "evaluate")
+choose = load("gis-lidar", HERE, "choose")
+scores = load("gis-lidar", HERE, "scores")
 user_tiles = load("gis-lidar", HERE, "user_tiles")
 
 
@@ -132,9 +133,38 @@ def test_an_untrained_classifier_answers_where_it_is_asked_and_a_distant_origin_
 
 
 def test_intersection_over_union_of_a_confusion() -> None:
-    counts = evaluate.confusion(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))
-    iou = evaluate.intersection_over_union(counts)
+    counts = scores.confusion(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]))
+    iou = scores.intersection_over_union(counts)
     assert iou[0] == 0.5 and iou[1] == pytest.approx(2 / 3) and np.isnan(iou[2])
+
+
+def test_a_rare_class_is_favoured_where_that_finds_more_of_it_than_it_costs() -> None:
+    vegetation, tower = data.NAMES.index("vegetation"), data.NAMES.index("tower")
+    truth = np.full(1000, vegetation)
+    truth[:20] = tower
+    logs = np.full((1000, len(data.CLASSES)), -9.0, np.float32)
+    logs[:, vegetation] = -0.1
+    logs[:, tower] = -7.0
+    logs[:25, tower] = -2.5  # like a tower, but less so than like a tree; five trees are too
+    favour = choose.favour_of(truth, logs)
+    assert 2.4 < favour[tower] < 6.9 and not any(favour[:tower] + favour[tower + 1 :])
+    logs[:25, tower] = -7.0  # not to be told apart
+    assert not any(choose.favour_of(truth, logs))
+
+
+def test_what_is_favoured_is_answered_and_keeps_its_probability() -> None:
+    torch.manual_seed(0)
+    net = model.PillarNet(len(data.CLASSES))
+    xyz, _ = hall_on_a_slope(1.0)
+    ones = np.ones(len(xyz), np.uint8)
+    every = np.arange(len(xyz))
+    favour = [0.0] * 5 + [20.0] + [0.0] * 3
+    config = {"classes": list(data.CLASSES)}
+    plain = classify.Classifier(net.state_dict(), config)
+    fond = classify.Classifier(net.state_dict(), {**config, "favour": favour})
+    probability, _ = plain.probabilities(xyz, ones, ones, every)
+    best, _, confidence = fond.decide(xyz, ones, ones, every)
+    assert (best == 5).all() and np.array_equal(confidence, probability[:, 5])
 
 
 def test_the_users_codes_are_mapped_and_a_bad_map_is_named() -> None:

@@ -10,6 +10,7 @@ from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
 
+from .choose import choose_favour
 from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
 from .model import PillarNet, sample_cells
@@ -56,6 +57,7 @@ def train(run: Run) -> None:
         "classes": list(CLASSES), "names": list(NAMES), "precision": precision, "steps": steps,
         "experimental_classes": [9, 15, 17],
     }  # fmt: skip
+    config["favour"] = choose_favour(run, average, config, run.params.validation_scenes)
     run.save_weights(average, config)
     evaluate(run, average, config)
     evaluate_squares(run, average, config, squares.held_out)
