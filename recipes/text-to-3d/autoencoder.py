@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from hive_runner.layers import Block
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +28,8 @@ MIDDLE = 32  # channels at 16^3
 DEEP = 64  # channels at 8^3
 BOUND = 4.0  # no learned number is larger
 COLOUR_SPREAD = 4.0  # a mean colour of 0..1 becomes a number of -2..2
+THIN_WEIGHT = 4.0
+THICK = 0.3  # share of 12^3 cells; where more is filled nothing is thin
 NOISE = 0.15  # added to the latent in training: near places must mean near shapes
 
 
@@ -55,20 +58,6 @@ def unfold(x: Tensor, side: int) -> Tensor:
     return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(batch, channels // side**3, *3 * [cells * side])
 
 
-class Block(nn.Module):
-    """x + conv(act(norm(conv(x)))), both 3 x 3 x 3."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv3d(channels, channels, 3, padding=1)
-        self.norm = nn.GroupNorm(8, channels)
-        self.second = nn.Conv3d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.silu(self.norm(self.first(x))))
-
-
 class Autoencoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -76,12 +65,12 @@ class Autoencoder(nn.Module):
         self.stem = nn.Conv3d(given, MIDDLE, 1)
         self.look = nn.Conv3d(MIDDLE, MIDDLE, 3, padding=1)
         self.down = nn.Conv3d(MIDDLE * 8, DEEP, 1)
-        self.encode_deep = Block(DEEP)
+        self.encode_deep = _block(DEEP)
         self.to_latent = nn.Conv3d(DEEP, LEARNED, 1)
         self.from_latent = nn.Conv3d(LATENT_CHANNELS, DEEP, 3, padding=1)
-        self.decode_deep = nn.ModuleList(Block(DEEP) for _ in range(2))
+        self.decode_deep = nn.ModuleList(_block(DEEP) for _ in range(2))
         self.up = nn.Conv3d(DEEP, MIDDLE * 8, 1)
-        self.refine = Block(MIDDLE)
+        self.refine = _block(MIDDLE)
         self.norm = nn.GroupNorm(8, MIDDLE)
         self.answer = nn.Conv3d(MIDDLE, 4**3 + 3 * 2**3, 1)
         nn.init.constant_(self.answer.bias[: 4**3], -3.0)  # most of a cube is empty
@@ -126,10 +115,23 @@ def mean_colours(voxels: Voxels) -> Tensor:
 def loss(logits: Tensor, colour: Tensor, voxels: Voxels) -> Tensor:
     """Cross-entropy and soft Dice overlap (Milletari et al. 2016) of what is filled, and how far off colours are."""
     filled = voxels.filled
-    entropy = functional.binary_cross_entropy_with_logits(logits, filled)
+    weight = weight_of_thin(filled)
+    entropy = (weight * functional.binary_cross_entropy_with_logits(logits, filled, reduction="none")).mean()
     share = torch.sigmoid(logits)
-    overlap = (share * filled).sum((1, 2, 3))
-    dice = 1 - (2 * overlap + 1) / (share.square().sum((1, 2, 3)) + filled.square().sum((1, 2, 3)) + 1)
+    overlap, made, true = ((weight * each).sum((1, 2, 3)) for each in (share * filled, share.square(), filled.square()))
+    dice = 1 - (2 * overlap + 1) / (made + true + 1)
     off = functional.smooth_l1_loss(colour, voxels.colour, beta=0.1, reduction="none").mean(1)
     wrong_colour = (off * voxels.coloured).sum() / voxels.coloured.sum().clamp(min=1)
     return 10 * entropy + dice.mean() + 2 * wrong_colour
+
+
+def weight_of_thin(filled: Tensor) -> Tensor:
+    """(B, 64, 64, 64), 1 .. 1 + THIN_WEIGHT: the more, the less matter there is around, if there is any. Legs and slats
+    have few cells; unweighted they are the first to be left out."""
+    around = functional.avg_pool3d(functional.avg_pool3d(filled[:, None], 4), 3, stride=1, padding=1)
+    more = torch.where(around > 0, THIN_WEIGHT * (1 - around / THICK).clamp(min=0), torch.zeros(()))
+    return functional.interpolate(1 + more, scale_factor=4)[:, 0]
+
+
+def _block(channels: int) -> Block:
+    return Block(channels, 3, nn.GroupNorm(8, channels))

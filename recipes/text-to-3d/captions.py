@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hive_recipe_shape_corpus.palette import COLOURS, MATERIALS
 
 if TYPE_CHECKING:
     from hive_recipe_shape_corpus.corpus import Item
@@ -155,6 +156,8 @@ def telling(seen: Seen, rng: np.random.Generator) -> str:
 
 def _of_grammar(seen: Seen, rng: np.random.Generator, always: tuple[str, ...] = ()) -> str:
     known = seen.attributes
+    if known.get("material") and seen.colour not in usual_colours(str(known["material"])):
+        always += ("colour",)  # or "wooden" would come to mean green
     chance = {"height": 0.6, "colour": 0.85, "material": 0.5, "top_shape": 0.7, "style": 0.5}
     said = {**known, "height": seen.height, "colour": seen.colour}
     kept = [
@@ -175,6 +178,12 @@ def _of_grammar(seen: Seen, rng: np.random.Generator, always: tuple[str, ...] = 
     if known.get("colour2") and rng.random() < 0.25:
         parts.append(f"parts in {known['colour2']}")
     return _sentence(" ".join([*kept, seen.family.replace("-", " ").replace("_", " ")]), parts, rng)
+
+
+def usual_colours(material: str) -> set[str]:
+    """Those that it comes in more often than in others, all if there are none such."""
+    colours = MATERIALS.get(material, tuple(COLOURS))
+    return {each for each in colours if colours.count(each) > 1} or set(colours)
 
 
 def _of_furniture(seen: Seen, rng: np.random.Generator) -> str:

@@ -74,7 +74,7 @@ def level_of_copies(run: Run, maker: Maker, shapes: Shapes, some: list[int]) -> 
     fields = maker.decode(latents_of(maker.autoencoder.encode, shapes, plain(shapes, some)))
     scores = np.zeros(len(LEVELS))
     for number, (each, field) in enumerate(zip(some, fields, strict=True)):
-        truth = shapes.filled[each] * 2 >= SUBCELLS
+        truth = shapes.grids([each]).filled[0] * 2 >= SUBCELLS
         scores += [iou(field.filled > level, truth) for level in LEVELS]
         run.progress(number + 1)
     return LEVELS[int(np.argmax(scores))]

@@ -73,7 +73,7 @@ def evaluate_autoencoder(run: Run, maker: Maker, corpus: Corpus, shapes: Shapes,
             truth = extract(solid.astype(np.float32), 0.5)
             likeness.append(compare(surface(field, level), truth, points=10_000).f2)
             coarse.append(compare(_coarse(solid), truth, points=10_000).f2)
-            overlap.append(iou(field.filled > level, shapes.filled[each] * 2 >= SUBCELLS))
+            overlap.append(iou(field.filled > level, shapes.grids([each]).filled[0] * 2 >= SUBCELLS))
             run.progress(number + 1)
         dataset = f"{len(some)} shapes of {'unseen families' if kind else _names(shapes)}"
         run.report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -182,25 +183,60 @@ def test_what_is_near_a_surface_is_known_to_be() -> None:
     assert filled.sum() == solid.sum() and filled.max() == 8
 
 
-def a_table_and_its_shapes() -> tuple[Any, Any]:
+def a_table_and_its_shapes(look: Any = None) -> tuple[Any, Any]:
     filled = shapes.share_filled(standing(4, 128))
-    colour = np.zeros((1, 32, 32, 32, 3), np.uint8) + np.array(grammar.COLOURS["red"], np.uint8)
+    colour = np.zeros((32, 32, 32, 3), np.uint8) + np.array(grammar.COLOURS["red"], np.uint8)
     colour[..., 5:, :] = grammar.COLOURS["white"]
-    look = seen(n_legs=4)
+    look = look or seen(n_legs=4)
     return look, shapes.Shapes(
-        items=(None,), seen=(look,), heights=captions.Heights({}), filled=filled[None],
-        colour=colour, coloured=shapes.near_surface(filled)[None], training=(0,), held_out=(), validation=(), test=(),
-        strange=(),
+        items=(None,), seen=(look,), heights=captions.Heights({}), packed=(shapes.pack(filled, colour),),
+        training=(0,), held_out=(), validation=(), test=(), strange=(),
     )  # fmt: skip
+
+
+def test_a_shape_is_the_same_packed_and_unpacked() -> None:
+    _, known = a_table_and_its_shapes()
+    grids = known.grids([0, 0])
+    assert np.array_equal(grids.filled[1], shapes.share_filled(standing(4, 128)))
+    assert np.array_equal(grids.coloured[1], shapes.near_surface(grids.filled[1]))
+    assert (grids.colour[1, :, :, 5:] == grammar.COLOURS["white"]).all()
+    assert (grids.colour[1, :, :, :5] == grammar.COLOURS["red"]).all()
+
+
+def test_further_shapes_are_drawn_for_training_alone_and_no_held_out_name_among_them() -> None:
+    corpus, told = SimpleNamespace(), []
+    known = shapes.read_shapes(corpus, (), 40, 0, 1, told.append)
+    again = shapes.read_shapes(corpus, (), 40, 0, 2, told.append)
+    assert told == [*range(1, 41)] * 2 and known.packed == again.packed
+    assert 20 < len(known.training) < 40 and not (known.held_out or known.validation or known.test or known.strange)
+    for each in known.training:
+        assert known.items[each].split == "train" and not captions.is_held_out(known.seen[each])
+    families = [item.family for item in known.items]
+    assert not set(families) & set(grammar.HELD_OUT_FAMILIES)
+    assert all(families.count(family) > 2 for family in captions.HELD_OUT_LEGS)
 
 
 def test_a_shape_is_taught_in_other_colours_but_never_in_a_held_out_one() -> None:
     _, known = a_table_and_its_shapes()
     taught = lessons.draw_lessons(known, 12, generator(0))
-    assert [lesson.mirrored for lesson in taught[:2]] == [False, True] and not taught[0].colour
-    others = {lesson.seen.colour for lesson in taught[2:]}
+    assert not taught[0].colour and {lesson.mirrored for lesson in taught} == {False, True}
+    others = {lesson.seen.colour for lesson in taught[1:]}
     assert others == set(grammar.COLOURS) - {"red"} - {c for n, c in captions.HELD_OUT_LEGS["table"] if n == 4}
-    assert all("red" not in captions.telling(lesson.seen, generator(1)).split() for lesson in taught[2:])
+    assert all("red" not in captions.telling(lesson.seen, generator(1)).split() for lesson in taught[1:])
+
+
+def test_furniture_is_taught_with_its_mirror_image_in_its_own_colours() -> None:
+    _, known = a_table_and_its_shapes(captions.Seen("Kitchen sink", "Kitchen", (), "white", "", {}))
+    taught = lessons.draw_lessons(known, 2, generator(0))
+    assert [(lesson.mirrored, lesson.colour) for lesson in taught] == [(False, ""), (True, "")]
+
+
+def test_wood_has_the_colours_of_wood_if_nothing_else_is_said() -> None:
+    for colour, natural in (("brown", True), ("beige", True), ("green", False)):
+        told = [captions.captions(seen(colour=colour), 1, generator(k))[0] for k in range(60)]
+        assert any("wooden" in each and colour not in each for each in told) == natural
+    assert "material" in lessons.repainted(seen(), "green").attributes
+    assert "material" not in lessons.repainted(seen(), "grey").attributes, "there is no grey wood"
 
 
 def test_repainting_changes_the_main_colour_alone() -> None:
@@ -217,7 +253,9 @@ def test_repainting_changes_the_main_colour_alone() -> None:
 
 def test_a_mirrored_lesson_has_left_and_right_changed() -> None:
     look, known = a_table_and_its_shapes()
-    known.filled[0, :10] = 0
+    grids = known.grids([0])
+    grids.filled[0, :10] = 0
+    known = replace(known, packed=(shapes.pack(grids.filled[0], grids.colour[0]),))
     one, other = (lessons.voxels_of(known, [lessons.Lesson(0, look, mirrored=side)]).filled for side in (False, True))
     assert torch.equal(one.flip(1), other) and not torch.equal(one, other)
 
@@ -250,7 +288,7 @@ def test_the_autoencoder_learns_a_shape() -> None:
     torch.manual_seed(0)
     net = autoencoder.Autoencoder()
     _, known = a_table_and_its_shapes()
-    voxels = shapes.as_voxels(known.filled, known.colour, known.coloured)
+    voxels = known.grids([0]).voxels()
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
     losses = []
     for _ in range(8):
@@ -262,6 +300,15 @@ def test_the_autoencoder_learns_a_shape() -> None:
     assert losses[-1] < 0.9 * losses[0]
     latent = net.encode(voxels)
     assert latent.shape == (1, *autoencoder.LATENT_SHAPE) and latent.abs().max() <= autoencoder.BOUND
+
+
+def test_a_leg_weighs_more_than_what_is_thick_and_what_is_far() -> None:
+    filled = torch.zeros(1, 64, 64, 64)
+    filled[0, :32, :32, :32] = 1.0
+    filled[0, 50:52, 50:52, 8:60] = 1.0
+    weight = autoencoder.weight_of_thin(filled)[0]
+    assert weight[16, 16, 16] == 1.0 and weight[48, 8, 40] == 1.0
+    assert weight[50, 50, 30] > 4.5 and weight[54, 50, 30] == weight[50, 50, 30]
 
 
 def test_the_mean_colours_are_those_of_the_surface_and_fill_the_empty_places() -> None:

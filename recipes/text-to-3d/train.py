@@ -1,17 +1,20 @@
 """Training in two stages: an autoencoder of shapes, then a flow from noise to its latents that heeds a sentence.
 
-The shapes and their captions are all read before, so that both cores are the networks'.
+The shapes and their captions are all there before, so that both cores are the networks'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from hive_recipe_shape_corpus.corpus import Corpus
+from hive_runner.data_parallel import mean_gradients, part
 from hive_runner.fitting import Fitting, adamw
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import flow
@@ -20,7 +23,7 @@ from .captions import captions
 from .choose import choose
 from .encoder import SentenceEncoder
 from .evaluate import Taught, evaluate
-from .lessons import draw_lessons, latents_of
+from .lessons import Lesson, draw_lessons, latents_of
 from .make import Maker
 from .shapes import read_shapes
 
@@ -29,15 +32,17 @@ if TYPE_CHECKING:
 
 WARMUP_STEPS = 50
 EMA_DECAY = 0.998
-LATENT_STREAM, FLOW_STREAM, LESSON_STREAM = 1, 2, 3  # of random numbers
+LATENT_STREAM, FLOW_STREAM, LESSON_STREAM = 1, 2, 3  # of random numbers; FURTHER_STREAM is 4
+SHARES = 2  # of a batch, each seen by its own process where there are cores for it
+FURNITURE = 0.2  # share of the lessons of each step
 
 
 def train(run: Run) -> None:
     params = run.params
     corpus = Corpus(run.deps["shape-corpus"])
     items = spread(corpus.items, params.shapes)
-    run.phase("read shapes", total=len(items))
-    shapes = read_shapes(corpus, items, run.cpus, run.progress)
+    run.phase("read and draw shapes", total=len(items) + params.further)
+    shapes = read_shapes(corpus, items, params.further, run.seed, run.cpus, run.progress)
     run.log(
         f"{len(shapes.training)} shapes to train on; held out: {len(shapes.held_out)} of unseen combinations, "
         f"{len(shapes.validation)} to choose by, {len(shapes.test)} of unseen names, "
@@ -50,9 +55,10 @@ def train(run: Run) -> None:
     average = state.get("autoencoder")
     if average is None:
 
-        def of_shapes(step: int) -> Tensor:
-            rng = step_rng(run, LATENT_STREAM, step)
-            return encoder(shapes.disturbed(rng.choice(shapes.training, params.autoencoder_batch), rng))
+        def of_shapes(step: int, share: int) -> Tensor:
+            rng = share_rng(run, LATENT_STREAM, step, share)
+            count = len(part(params.autoencoder_batch, share, SHARES))
+            return encoder(shapes.disturbed(rng.choice(shapes.training, count), rng))
 
         average = fit(
             run, "autoencoder", encoder, of_shapes, params.autoencoder_steps, params.autoencoder_rate, state, {}
@@ -64,20 +70,22 @@ def train(run: Run) -> None:
     run.phase("encode shapes and captions")
     rng = run.rng(LESSON_STREAM)
     lessons = draw_lessons(shapes, params.repaints, rng)
-    latents = latents_of(encoder.encode, shapes, lessons)
+    latents = latents_of(encoder.encode, shapes, lessons, run.cpus)
     torch.manual_seed(run.seed + 1)
     basis = flow.Basis.of(latents, params.components)
     numbers = basis.inward(latents)
     run.log(f"{numbers.shape[1]} components say {basis.said(latents):.1%} of what {len(lessons)} latents differ in")
+    del latents
     told = [captions(lesson.seen, params.captions, rng) for lesson in lessons]
     sentences = SentenceEncoder().encode([caption for each in told for caption in each])
     taught = Taught(lessons, told, sentences)
 
     guide = flow.Flow(numbers.shape[1], params.width, params.layers)
+    chances = chances_of(lessons)
 
-    def of_latents(step: int) -> Tensor:
-        rng = step_rng(run, FLOW_STREAM, step)
-        which = rng.integers(0, len(lessons), params.flow_batch)
+    def of_latents(step: int, share: int) -> Tensor:
+        rng = share_rng(run, FLOW_STREAM, step, share)
+        which = rng.choice(len(lessons), len(part(params.flow_batch, share, SHARES)), p=chances)
         said = sentences.pick(torch.from_numpy(which * params.captions + rng.integers(0, params.captions, len(which))))
         return flow.loss(guide, numbers[torch.from_numpy(which)], said, params.unheeded)
 
@@ -92,11 +100,19 @@ def train(run: Run) -> None:
     evaluate(run, maker, corpus, shapes, taught, chosen)
 
 
-def step_rng(run: Run, stream: int, step: int) -> np.random.Generator:
-    """The random numbers of one step, torch's too: they are the same after a resume."""
-    rng = run.rng(stream, step)
+def share_rng(run: Run, stream: int, step: int, share: int) -> np.random.Generator:
+    """The random numbers of a share of a step, torch's too: they are the same after a resume, in whatever process."""
+    rng = run.rng(stream, step, share)
     torch.manual_seed(int(rng.integers(1 << 62)))
     return rng
+
+
+def chances_of(lessons: list[Lesson]) -> NDArray[np.float64]:
+    """How likely each lesson is to be drawn: FURNITURE of them are furniture, if there is any."""
+    furniture = np.array([not lesson.seen.attributes for lesson in lessons])
+    if furniture.all() or not furniture.any():
+        return np.full(len(lessons), 1 / len(lessons))
+    return np.where(furniture, FURNITURE / furniture.sum(), (1 - FURNITURE) / (~furniture).sum())
 
 
 def spread(items: tuple[Any, ...], most: int) -> tuple[Any, ...]:
@@ -107,18 +123,28 @@ def spread(items: tuple[Any, ...], most: int) -> tuple[Any, ...]:
 
 
 def fit(
-    run: Run, stage: str, model: nn.Module, batch_loss: Callable[[int], Tensor], steps: int, rate: float,
+    run: Run, stage: str, model: nn.Module, loss: Callable[[int, int], Tensor], steps: int, rate: float,
     state: dict[str, Any], earlier: dict[str, Any],
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Train `model` from where `state` says; the moving average of its weights. earlier: of a stage before, kept."""
+    """Train `model` from where `state` says; the moving average of its weights.
+
+    loss: of a step and a share of its batch. earlier: of a stage before, kept.
+    """
     optimiser = adamw(model, rate, weight_decay=0.02, fused=True)
     before = 0 if stage == "autoencoder" else run.params.autoencoder_steps
     kept = {**earlier, "stage": stage}
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY, earlier_steps=before, kept=kept)
     run.log(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
-    first = fitting.resume(state)
+    to_do = range(fitting.resume(state), steps)
     run.phase(f"train the {stage}", total=steps)
-    for step in range(first, steps):
-        loss = batch_loss(step)
-        fitting.learn(loss, loss=loss.item())
-    return fitting.average
+
+    def shares(share: int) -> Iterator[tuple[int, int]]:
+        return ((step, share) for step in to_do)
+
+    def losses(which: tuple[int, int]) -> dict[str, Tensor]:
+        return {"loss": loss(*which)}
+
+    with mean_gradients(model, losses, [partial(shares, share) for share in range(SHARES)], run.cpus) as gradients:
+        for parts in gradients:
+            fitting.follow(**parts)
+    return fitting.weights()

@@ -30,7 +30,7 @@ def mean_gradients(
 ) -> Iterator[Iterator[dict[str, float]]]:
     """Each step leaves the mean gradient of the shares in the parameters, and yields the mean of each part of the loss.
 
-    losses: the parts, scalars, whose sum is descended; nothing in it may be drawn at random.
+    losses: the parts, scalars, whose sum is descended; what is drawn at random in it may depend on the batch alone.
     streams: for each share what begins its stream of batches, in the process that uses them. All end together.
     processes: as many as there are shares are forked if there may be, and the model is on the CPU with one math
         thread. Otherwise one makes the shares in turn, to the same bytes. A batch normalisation would differ.
