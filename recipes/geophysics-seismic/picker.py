@@ -55,20 +55,13 @@ class Picker:
         for k in range(0, len(starts), BATCH):
             chosen = starts[k : k + BATCH]
             windows = np.stack([padded[:, start : start + WINDOW] for start in chosen])
-            for start, answer in zip(chosen, self._said_of(channels(windows)), strict=True):
+            with torch.inference_mode():
+                out = self._net(torch.from_numpy(channels(windows)))
+                out[:, :3] = torch.softmax(out[:, :3], dim=1)
+            for start, answer in zip(chosen, out.numpy(), strict=True):
                 summed[:, start : start + WINDOW] += WEIGHT * answer
                 weights[start : start + WINDOW] += WEIGHT
         return (summed / weights)[:, :length]
-
-    @torch.inference_mode()
-    def _said_of(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, 6, N) as conditioned -> (B, 7, N), the mean of what is said of it upright and upside down: an onset is
-        one either way, but what is taken for one often is not."""
-        upright = torch.from_numpy(seen)
-        said = self._net(torch.cat([upright, -upright]))
-        said[:, :3] = torch.softmax(said[:, :3], dim=1)
-        mean: NDArray[np.float32] = said.unflatten(0, (2, -1)).mean(0).numpy()
-        return mean
 
     def picks(self, waves: NDArray[np.float32]) -> list[Pick]:
         return self.peaks(self.answers(waves))

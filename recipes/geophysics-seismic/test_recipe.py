@@ -112,12 +112,6 @@ def test_a_long_record_is_answered_as_its_windows_are() -> None:
     assert untrained().answers_of_filtered(waves[:, :777]).shape == (7, 777)
 
 
-def test_an_earthquake_upside_down_is_answered_alike() -> None:
-    waves = np.random.default_rng(3).normal(0, 50, (3, 4500)).astype(np.float32)
-    upright, turned = (untrained().answers_of_filtered(sign * waves) for sign in (1, -1))
-    assert upright.shape == (7, waves.shape[1]) and np.allclose(upright, turned, atol=1e-5)
-
-
 def test_a_pick_stands_at_the_peak_moved_by_the_offset_with_its_spread() -> None:
     answers = np.zeros((7, 2000), np.float32)
     answers[1, 500:520], answers[1, 510] = 0.5, 0.9
