@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hive.errors import HiveError
 from hive.model import ASPECTS, Isolation
+from hive.pace import Pace
 
 if TYPE_CHECKING:
     from hive_runner.contract import RunEvent
@@ -140,28 +141,6 @@ def metrics_table(metrics: list[dict[str, Any]]) -> str:
     return table(("METRIC", "VALUE", "BASELINES", "MEASURED ON"), rows)
 
 
-class Pace:
-    """How long a phase has taken and will take, by the run's clock: whoever attaches late reads its past at once."""
-
-    WINDOW_S = 120.0
-
-    def __init__(self, began: float) -> None:
-        self.began = began
-        self.seen: list[tuple[float, int]] = [(began, 0)]  # (at, step) of the last WINDOW_S
-
-    def words(self, event: RunEvent) -> str:
-        """Such as "4 min, eta 13 min"."""
-        self.seen.append((event.at, event.step))
-        while len(self.seen) > 2 and self.seen[1][0] < event.at - self.WINDOW_S:
-            self.seen.pop(0)
-        taken = duration(event.at - self.began)
-        since, before = self.seen[0]
-        done = event.step - before
-        if not event.total or done <= 0 or event.at - since < 1:
-            return taken
-        return f"{taken}, eta {duration((event.total - event.step) * (event.at - since) / done)}"
-
-
 class BuildDisplay:
     """Shows a job's run: a live bar on a terminal, a line a phase elsewhere, nothing when quiet."""
 
@@ -174,7 +153,7 @@ class BuildDisplay:
         self._told = False
         self._phase = ""
         self._phase_began = 0.0
-        self._pace = Pace(0.0)
+        self._pace = Pace()
         self._last: RunEvent | None = None
 
     def __enter__(self) -> BuildDisplay:
@@ -216,11 +195,12 @@ class BuildDisplay:
         if event.kind == "log":
             self._line(f"  {plain(event.message)}")
             return
+        self._pace.take(event)
         if event.kind not in ("phase", "progress"):
             return
         if event.phase != self._phase:
             self._end_phase(event.at)
-            self._phase, self._phase_began, self._pace = event.phase, event.at, Pace(event.at)
+            self._phase, self._phase_began = event.phase, event.at
             if not self.live:
                 self._line(f"{self.title}: {plain(event.phase)}" + (f" (of {event.total:,})" if event.total else ""))
         if event.kind == "progress":
@@ -245,8 +225,13 @@ class BuildDisplay:
         self._progress.update(
             self._task, description=f"{self.title} [bold]{plain(event.phase) or 'starting'}[/]", completed=event.step,
             total=event.total or None, steps=f"{event.step}/{event.total}" if event.total else "", figures=figures,
-            times=self._pace.words(event),
+            times=self._times(event),
         )  # fmt: skip
+
+    def _times(self, event: RunEvent) -> str:
+        """Such as "4 min, eta 13 min"."""
+        taken, left_s = duration(event.at - self._phase_began), self._pace.left_s(event.total)
+        return taken if left_s is None else f"{taken}, eta {duration(left_s)}"
 
     def _end_phase(self, at: float | None = None) -> None:
         if self._task is not None:

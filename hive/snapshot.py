@@ -12,14 +12,16 @@ from hive_runner.frozen import replace
 from hive import usage
 from hive.launch import supervisor_pid
 from hive.model import Attempt, Job, MachineUse, RunnerUse
+from hive.pace import Pace
 from hive.paths import Home
 from hive.progress import EventTail
 from hive.runners import identity
 from hive.runners.base import HANDLE_FILE
+from hive.runners.isolation.memory import TreeMemory
+from hive.runners.isolation.tree import descendants
 from hive.usage import CpuMeter
 
 CURVE_POINTS = 400
-PACE_WINDOW_S = 120.0
 
 
 class Course:
@@ -31,33 +33,24 @@ class Course:
         self.total = 0
         self.metrics: dict[str, float] = {}
         self.curve: deque[float] = deque(maxlen=CURVE_POINTS)
-        self.seen: deque[tuple[float, int]] = deque()  # (at, step) of the last PACE_WINDOW_S
+        self.pace = Pace()
 
     def take(self, event: RunEvent) -> None:
+        self.pace.take(event)
         if event.kind not in ("phase", "progress"):
             return
         if event.phase != self.phase or event.kind == "phase":
             self.phase = event.phase
             self.curve.clear()
-            self.seen.clear()
         self.step, self.total, self.metrics = _whole(event.step), _whole(event.total), event.metrics
-        self.seen.append((event.at, self.step))
-        while len(self.seen) > 2 and self.seen[1][0] < event.at - PACE_WINDOW_S:
-            self.seen.popleft()
         figures = [*(value for name, value in self.metrics.items() if "loss" in name), *self.metrics.values()]
         if figures and math.isfinite(figures[0]):
             self.curve.append(float(figures[0]))
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds from the last report to the end of the phase, by the run's own clock."""
-        if not self.seen or self.total <= 0:
-            return None
-        (since, before), (at, now) = self.seen[0], self.seen[-1]
-        if now <= before or not at - since >= 1:
-            return None
-        eta_s = (self.total - now) * (at - since) / (now - before)
-        return eta_s if 0 <= eta_s < math.inf else None
+        """Seconds from the last report to the end of the phase."""
+        return self.pace.left_s(self.total)
 
 
 class _Follower:
@@ -67,6 +60,7 @@ class _Follower:
         self.tail = EventTail()
         self.course = Course()
         self.meter: CpuMeter | None = None
+        self.memory = TreeMemory()
 
 
 class Observer:
@@ -125,7 +119,7 @@ class Observer:
             curve=tuple(course.curve),
             eta_s=eta_s,
             cpu_percent=percent,
-            memory_bytes=usage.tree_bytes(pid) if pid else None,
+            memory_bytes=each.memory.bytes_of(list(descendants(pid)), job.work.limits.memory_bytes) if pid else None,
         )
 
 

@@ -11,7 +11,6 @@ from hive import machine
 from hive.model import MachineUse
 from hive.runners.identity import read
 from hive.runners.isolation.tree import descendants
-from hive.runners.shim import tree_memory_bytes
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -56,11 +55,6 @@ def machine_use(home: Path) -> MachineUse:
 def tree_cpu_s(pid: int) -> float:
     """CPU seconds of a process and all below it, those that have ended and were waited for included."""
     return sum(sum(map(int, _stat(each)[11:15])) for each in (pid, *descendants(pid))) / TICKS_PER_S
-
-
-def tree_bytes(pid: int) -> int:
-    """Memory of the processes below `pid`."""
-    return tree_memory_bytes(descendants(pid))
 
 
 def age_s(pid: int) -> float:

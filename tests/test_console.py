@@ -2,28 +2,7 @@
 
 from __future__ import annotations
 
-from hive_runner.contract import RunEvent
-
-from hive.console import Pace, ago, bar, duration, plain, size, sparkline, table
-
-
-def test_the_rest_of_a_phase_is_told_by_the_runs_own_clock() -> None:
-    pace = Pace(1000.0)
-    words = [pace.words(RunEvent("progress", 1000.0 + second, "train", second, 600)) for second in range(0, 301)]
-    assert words[0] == "0 ms"
-    assert words[300] == "5 min, eta 5 min"
-
-
-def test_the_rest_follows_a_change_of_pace() -> None:
-    pace = Pace(0.0)
-    for second in range(200):
-        pace.words(RunEvent("progress", float(second), "train", second, 1000))
-    words = [pace.words(RunEvent("progress", 200.0 + 10 * i, "train", 200 + i, 1000)) for i in range(60)]
-    assert words[-1].endswith("eta 2.1 h")  # 741 steps of 10 s
-
-
-def test_a_phase_without_steps_has_no_rest() -> None:
-    assert Pace(0.0).words(RunEvent("progress", 30.0, "read")) == "30 s"
+from hive.console import ago, bar, duration, plain, size, sparkline, table
 
 
 def test_sizes_and_times_in_words() -> None:

@@ -22,13 +22,13 @@ ROWS = (
     "manifest card provenance bom modelpack tarball",
     "queue store installed generations garbage mending sources compare",
     "runners.identity runners.base runners.attempt runners.runlog runners.bounds",
-    "runners.isolation.kernel runners.isolation.tree runners.isolation.reaper",
+    "runners.isolation.kernel runners.isolation.tree runners.isolation.memory runners.isolation.reaper",
     "runners.isolation.seccomp runners.isolation.landlock runners.isolation.idmap runners.isolation.cgroup",
     "runners.isolation.spawn runners.isolation.level runners.isolation.bubblewrap runners.isolation.direct",
     "runners.isolation.levels runners.shim runners.process",
     "runners.containers.engine runners.containers.wheels runners.containers.images runners.containers.keeper",
     "runners.docker runners.all",
-    "orders progress publish capacity launch supervisor supervise",
+    "orders progress pace publish capacity launch supervisor supervise",
     "usage snapshot cleaning recovery",
     "rebuild inference doctor trial upkeep projects builds authoring planning bundle exporting importing",
     "service",
@@ -51,6 +51,7 @@ FRONT_ENDS_MAY_IMPORT = {
     "plan",
     "data",
     "planning",
+    "pace",
 }
 
 # A command must start like a small tool: nothing of what trains is ever imported here.

@@ -12,7 +12,6 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -24,13 +23,13 @@ from hive.runners.attempt import detach
 from hive.runners.base import Ending
 from hive.runners.bounds import Bounds
 from hive.runners.isolation.cgroup import OWN_PROCESSES, Group, sweep
+from hive.runners.isolation.memory import TreeMemory
 from hive.runners.isolation.spawn import Launch, spawn
 from hive.runners.isolation.tree import descendants, end_all_below, stop_forking
 from hive.runners.runlog import Log
 
 NAME = "hive-shim"
 OWN_NAMES = (f"{NAME}\n", "bwrap\n")  # of what stands between it and the program
-PAGE_BYTES = resource.getpagesize()
 
 
 def run(
@@ -88,6 +87,7 @@ class _Watch:
         self.bounds = Bounds(launch.folder, writable, limits, caller)
         self.reason = ""
         self.message = ""
+        self.memory = TreeMemory()
         self.peak_memory_bytes = 0
         self.told_to_stop = False
         self.begun = False
@@ -172,7 +172,7 @@ class _Watch:
         else:
             # a reaper in between is hive's own, and a fork of what may be large
             pids = list(descendants(os.getpid() if self.launch.owns_its_tree else self.payload))
-            memory_bytes = tree_memory_bytes(pids)
+            memory_bytes = self.memory.bytes_of(pids, limits.memory_bytes)
             if limits.memory_bytes and memory_bytes > limits.memory_bytes:
                 self._end("out_of_memory", f"it used {memory_bytes:,} bytes of {limits.memory_bytes:,}")
             elif len(pids) > limits.pids + OWN_PROCESSES:
@@ -223,16 +223,3 @@ def _set_limits(limits: Limits, own: tuple[int, ...]) -> None:
     elif limits.cpus < len(cores):
         offset = os.getpid() % len(cores)  # nobody has shared the machine out: spread by chance
         os.sched_setaffinity(0, {cores[(offset + i) % len(cores)] for i in range(limits.cpus)})
-
-
-def tree_memory_bytes(pids: Iterable[int]) -> int:
-    """Memory of processes together: private pages summed, shared ones counted once."""
-    private, shared = 0, 0
-    for each in pids:
-        try:
-            _, resident_pages, shared_pages = Path(f"/proc/{each}/statm").read_text().split()[:3]
-        except (OSError, ValueError):
-            continue
-        private += int(resident_pages) - int(shared_pages)
-        shared = max(shared, int(shared_pages))
-    return (private + shared) * PAGE_BYTES
