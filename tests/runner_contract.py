@@ -254,6 +254,21 @@ class RunnerContract:
         )
         assert ending.reason == "out_of_memory", ending
 
+    def test_what_forks_have_in_common_counts_once(self, backend: Backend) -> None:
+        _, ending = backend.run(
+            """
+            kept = b'1' * (120 << 20)
+            for _ in range(2):
+                if not os.fork():
+                    time.sleep(1.5)
+                    os._exit(0)
+            os.wait(), os.wait()
+            os._exit(3)
+            """,
+            memory_bytes=250 << 20,
+        )
+        assert (ending.exit_code, ending.reason) == (3, ""), ending
+
     def test_the_death_of_one_child_for_memory_is_the_failure_of_the_run(self, backend: Backend) -> None:
         """The kernel kills the largest process only; what its parent makes of that says nothing of why."""
         self.needs(backend, "memory")
