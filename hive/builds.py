@@ -322,7 +322,8 @@ class Builds(ABC):
         """
         from hive.progress import EventTail
 
-        job, seen, tail = queue.get(self.db, job_id), self.db.version_seen(), EventTail()
+        seen = self.db.version_seen()  # first: what changes after it is seen as a change
+        job, tail = queue.get(self.db, job_id), EventTail()
         yield Update(job)
         started = self._seen_to = asked_at = time.monotonic()
         reason = ""
