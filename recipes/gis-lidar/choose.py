@@ -51,12 +51,12 @@ def favour_of(truth: NDArray[np.int64], logs: NDArray[np.float32]) -> list[float
     favour = np.zeros(len(CLASSES), np.float32)
     for each in RARE:
         unit = np.eye(len(CLASSES), dtype=np.float32)[each]
-        scores = [_mean_iou(truth, logs + favour + tried * unit) for tried in FAVOURS]
+        scores = [_mean_iou(truth, logs + (favour + tried * unit)) for tried in FAVOURS]
         if max(scores) > scores[0] + LEAST_GAIN:
             favour[each] = FAVOURS[int(np.argmax(scores))]
     return favour.tolist()
 
 
 def _mean_iou(truth: NDArray[np.int64], logs: NDArray[np.float32]) -> float:
-    present = np.bincount(truth, minlength=len(CLASSES)) > 0
-    return float(intersection_over_union(confusion(truth, logs.argmax(axis=1)))[present].mean())
+    counts = confusion(truth, logs.argmax(axis=1))
+    return float(intersection_over_union(counts)[counts.sum(1) > 0].mean())

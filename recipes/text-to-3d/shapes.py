@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 SUBCELLS = 8  # of the solid in one cell
 # Further shapes are drawn of what has legs to be counted most of all: legs are where most goes wrong.
 DRAWN = tuple(each for each in FAMILIES if each not in HELD_OUT_FAMILIES) + 4 * tuple(HELD_OUT_LEGS)
-FURTHER_STREAM = 4  # of random numbers
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,10 @@ class Shapes:
 
 
 def read_shapes(
-    corpus: Corpus, items: tuple[Item, ...], further: int, seed: int, workers: int, progress: Callable[[int], None]
-) -> Shapes:
-    """The shapes of these items and so many `further` ones, read and drawn by worker processes."""
+    corpus: Corpus, items: tuple[Item, ...], further: int, seed: tuple[int, ...], workers: int,
+    progress: Callable[[int], None],
+) -> Shapes:  # fmt: skip
+    """The shapes of these items and so many `further` ones, read and drawn by worker processes. seed: of those."""
     read: list[tuple[Item, bytes, str]] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         of_corpus = pool.map(partial(_read, corpus), items, chunksize=8)
@@ -122,9 +122,9 @@ def _read(corpus: Corpus, item: Item) -> tuple[Item, bytes, str]:
     return item, pack(share_filled(corpus.solid(item)), halved_colour(corpus.colour(item))), name
 
 
-def _draw(seed: int, number: int) -> tuple[Item, bytes, str]:
+def _draw(seed: tuple[int, ...], number: int) -> tuple[Item, bytes, str]:
     """The further shape of this number. Its name says whether it may be trained on, as a name of the corpus does."""
-    rng = Generator(Philox(SeedSequence([seed, FURTHER_STREAM, number])))
+    rng = Generator(Philox(SeedSequence([*seed, number])))
     shape = make_shape(rng, DRAWN[number % len(DRAWN)])
     name = describe(shape.attributes)
     family = str(shape.attributes["family"])

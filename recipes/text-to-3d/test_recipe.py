@@ -205,8 +205,8 @@ def test_a_shape_is_the_same_packed_and_unpacked() -> None:
 
 def test_further_shapes_are_drawn_for_training_alone_and_no_held_out_name_among_them() -> None:
     corpus, told = SimpleNamespace(), []
-    known = shapes.read_shapes(corpus, (), 40, 0, 1, told.append)
-    again = shapes.read_shapes(corpus, (), 40, 0, 2, told.append)
+    known = shapes.read_shapes(corpus, (), 40, (0, 4), 1, told.append)
+    again = shapes.read_shapes(corpus, (), 40, (0, 4), 2, told.append)
     assert told == [*range(1, 41)] * 2 and known.packed == again.packed
     assert 20 < len(known.training) < 40 and not (known.held_out or known.validation or known.test or known.strange)
     for each in known.training:

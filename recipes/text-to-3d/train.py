@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WARMUP_STEPS = 50
 EMA_DECAY = 0.998
-LATENT_STREAM, FLOW_STREAM, LESSON_STREAM = 1, 2, 3  # of random numbers; FURTHER_STREAM is 4
+LATENT_STREAM, FLOW_STREAM, LESSON_STREAM, FURTHER_STREAM = 1, 2, 3, 4  # of random numbers
 SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 FURNITURE = 0.2  # share of the lessons of each step
 
@@ -42,7 +42,7 @@ def train(run: Run) -> None:
     corpus = Corpus(run.deps["shape-corpus"])
     items = spread(corpus.items, params.shapes)
     run.phase("read and draw shapes", total=len(items) + params.further)
-    shapes = read_shapes(corpus, items, params.further, run.seed, run.cpus, run.progress)
+    shapes = read_shapes(corpus, items, params.further, (run.seed, FURTHER_STREAM), run.cpus, run.progress)
     run.log(
         f"{len(shapes.training)} shapes to train on; held out: {len(shapes.held_out)} of unseen combinations, "
         f"{len(shapes.validation)} to choose by, {len(shapes.test)} of unseen names, "

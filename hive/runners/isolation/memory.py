@@ -54,9 +54,7 @@ def _proportional_bytes(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup") as file:
             return next(int(line.split()[1]) << 10 for line in file if line.startswith("Pss:"))
-    except ProcessLookupError:
-        return 0
-    except (OSError, StopIteration):  # it may not be read, or it has ended
+    except (OSError, StopIteration):  # it may not be read, or has ended and has no pages
         return _pages(pid)[0] * PAGE_BYTES
 
 
