@@ -173,7 +173,9 @@ def _error(name: str, folder: Path, failure: Any) -> HiveError:
 def _given(recipe: Recipe, argument: str) -> tuple[Path, str]:
     """An input: a file and "", or for a model that reads texts the name of a file to write one to, and the text."""
     path = Path(argument).expanduser()
-    is_file = argument.lower().endswith(recipe.run.inputs or ("/",)) or (len(argument) < 256 and path.exists())
+    is_file = argument.lower().endswith(recipe.run.inputs or ("/",)) or (
+        len(argument) < 256 and path.exists() and not path.is_dir()
+    )
     if not recipe.run.text or is_file:
         return _usable_input(recipe, argument), ""
     if not argument.strip():
@@ -201,8 +203,10 @@ def _beside(recipe: Recipe, written: Path) -> Iterator[Path]:
 
 def _usable_input(recipe: Recipe, text: str) -> Path:
     path = Path(text).expanduser().absolute()
-    if not path.exists():
-        raise RequestError(f"there is no file {text}", f"{recipe.name} wants {recipe.run.input_help or 'a file'}")
+    if not text or not path.exists():
+        raise RequestError(
+            f"there is no file {text or repr(text)}", f"{recipe.name} wants {recipe.run.input_help or 'a file'}"
+        )
     if path.is_file() and not os.access(path, os.R_OK):
         raise RequestError(f"{text} cannot be read", "permission denied", "check its permissions")
     suffixes = recipe.run.inputs

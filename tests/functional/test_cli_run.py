@@ -101,6 +101,7 @@ REFUSED = [
     (("tiny", "numbers.txt", "-o", "link.txt"), 1, "link.txt is the input itself"),
     (("tiny", "numbers.txt", "-o", "result.csv"), 1, "tiny cannot write result.csv"),
     (("tiny", "numbers.txt", "-o", "nowhere/result.txt"), 1, "there is no folder"),
+    (("tiny", ""), 1, "there is no file ''"),
     (("tiny", "numbers.txt", "-o", "/proc/result.txt"), 1, "cannot write to /proc"),
     (("trivial", "numbers.txt"), 1, "trivial is not installed"),
     (("tyny", "numbers.txt"), 1, "did you mean tiny?"),

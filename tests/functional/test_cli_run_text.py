@@ -64,10 +64,20 @@ def test_a_file_of_texts_is_too_and_one_that_is_not_there_is_no_text(says: HiveC
     (says.cwd / "prompts.txt").write_text("one\ntwo\n")
     says.ok("run", "says", "prompts.txt", "-o", "a.out")
     assert (says.cwd / "a.out").read_text() == "one\ntwo\n"
-    for argument, why in (("promts.txt", "there is no file promts.txt"), (" ", "the text is empty")):
+    for argument, why in (
+        ("promts.txt", "there is no file promts.txt"),
+        (" ", "the text is empty"),
+        ("", "the text is empty"),
+    ):
         refused = says("run", "says", argument, "-o", "b.out")
         assert refused.code == 1 and why in refused.err
     assert not (says.cwd / "b.out").exists()
+
+
+def test_a_folder_of_that_name_makes_no_file_of_a_word(says: HiveCli) -> None:
+    (says.cwd / "chair").mkdir()
+    says.ok("run", "says", "chair", "-o", "a.out")
+    assert (says.cwd / "a.out").read_text() == "chair\n"
 
 
 def test_what_the_recipe_says_it_writes_beside_is_handed_over_and_nothing_else(says: HiveCli) -> None:
