@@ -365,7 +365,11 @@ def simulate(seed: int, index: int, domain: Domain = TRAINED, kind: str = "") ->
 
 
 def _visible_onsets(total: NDArray[np.float32], parts: list[Arrived], heard: NDArray[np.bool_]) -> tuple[Onset, ...]:
-    """Onsets in the window, and whether each stands out from what the ground did just before it."""
+    """Onsets in the window, and whether each stands out from what the ground did just before it.
+
+    S begins where it first exceeds what P left behind on one of the components: what came earlier and weaker nobody
+    could pick. P has quiet before it, and its first motion can be followed back to where it began.
+    """
     if not parts:
         return ()
     loudness = signal.sosfilt(VISIBILITY_SOS, total[heard]) ** 2
@@ -375,10 +379,13 @@ def _visible_onsets(total: NDArray[np.float32], parts: list[Arrived], heard: NDA
         if not 0 <= second < SAMPLES / RATE_HZ:
             continue
         at = round(part.sample)
-        before = loudness[:, max(at - 150, 0) : at - 3].mean(1)
-        ratio = np.sqrt((part.wave[heard] ** 2).mean(1) / (before + 1e-30)).max()
+        before = loudness[:, max(at - 150, 0) : at - 3].mean(1, keepdims=True)
+        over = part.wave[heard] ** 2 / (before + 1e-30)
+        ratio = np.sqrt(over.mean(1).max())
         low, high = VISIBLE[part.phase]
-        if ratio >= low:
+        if part.phase == "S":
+            second += int(np.argmax((over > low**2).any(0))) / RATE_HZ
+        if ratio >= low and second < SAMPLES / RATE_HZ:
             onsets.append(Onset(part.phase, float(second), bool(ratio >= high)))
     return tuple(onsets)
 

@@ -131,6 +131,21 @@ def test_a_loud_onset_is_visible_and_one_below_the_noise_is_not_asked_for() -> N
     assert len(all_faint) < 4
 
 
+def test_s_begins_where_it_stands_out_from_what_p_left_behind() -> None:
+    rng = np.random.default_rng(0)
+    total = np.tile(rng.standard_normal(simulate.LENGTH).astype(np.float32), (3, 1))
+    wave = np.zeros((3, 80), np.float32)
+    wave[:, :12] = 0.05  # of the noise's rms
+    wave[1, 12:] = 5.0
+    heard = np.ones(3, bool)
+    sample = simulate.BEFORE + 1000.0
+    for phase, late_s in (("S", 0.12), ("P", 0.0)):
+        [onset] = simulate._visible_onsets(total, [simulate.Arrived(phase, sample, wave)], heard)
+        assert onset.visible and onset.second == pytest.approx(10 + late_s)
+    last = simulate.BEFORE + simulate.SAMPLES - 10.0
+    assert simulate._visible_onsets(total, [simulate.Arrived("S", last, wave)], heard) == ()
+
+
 def test_a_record_of_one_component_has_no_others() -> None:
     only = replace(simulate.TRAINED, vertical_only=1.0)
     waves = simulate.simulate(0, 0, only, "one").waves

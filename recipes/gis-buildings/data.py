@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from hive_runner.ahead import made_ahead
+from hive_runner.data_parallel import part
 from numpy.typing import NDArray
 
 from . import images
@@ -22,6 +23,7 @@ PLACE_M = 256.0
 CROP = 192  # cells
 SENSORS = 2  # height models made of one place
 VIEWS = 16  # crops cut from one place
+SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,21 @@ def _turned(channels: NDArray[np.float32], truth: NDArray[np.int8], rng: np.rand
 
 
 def batches(
-    first_step: int, steps: int, places: int, workers: int, make: Callable[[int], list[Crops]]
+    make: Callable[[int], list[Crops]], places: int, first_step: int, steps: int, share: int
 ) -> Iterator[Crops]:
-    """The batches of steps first_step..steps-1: a crop of each of `places` places, which serve for VIEWS steps.
+    """One share of the batches of steps first_step..steps-1: a crop of each of `places` places, which serve for VIEWS
+    steps.
 
     make: the views of a place, by its number.
     """
-    first_group = first_step // VIEWS
-    indices = range(first_group * places, -(-steps // VIEWS) * places)
-    views_of = made_ahead(make, indices, workers, (workers + 1) * places)
-    for group in range(first_group, -(-steps // VIEWS)):
-        views = [next(views_of) for _ in range(places)]
+    groups = range(first_step // VIEWS, -(-steps // VIEWS))
+    own = part(places, share, SHARES)
+    views_of = made_ahead(make, (group * places + k for group in groups for k in own), 1, 2 * len(own))
+    for group in groups:
+        views = [next(views_of) for _ in own]
         for turn in range(VIEWS):
-            step = group * VIEWS + turn
-            if first_step <= step < steps:
-                chosen = [each[(turn + k) % VIEWS] for k, each in enumerate(views)]
+            if first_step <= group * VIEWS + turn < steps:
+                chosen = [each[(turn + k) % VIEWS] for k, each in zip(own, views, strict=True)]
                 yield Crops(
                     np.concatenate([each.channels for each in chosen]),
                     np.concatenate([each.truth for each in chosen]),

@@ -8,7 +8,7 @@ An outline that the last step would move too far stays merely simplified.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -65,9 +65,11 @@ def contours(probability: F32, threshold: float, row: int = 0, column: int = 0) 
     return found
 
 
-def joined(pieces: Iterable[Polygon]) -> list[Polygon]:
-    """Pieces that were cut at seams, put together again."""
-    whole = shapely.union_all([shapely.make_valid(piece) for piece in pieces])
+def joined(pieces: Iterable[Polygon], seams: Collection[float] = ()) -> list[Polygon]:
+    """Pieces that were cut at lines of equal y, put together again; those that reach none stay as they are."""
+    valid = shapely.make_valid(list(pieces))
+    cut = np.isin(shapely.bounds(valid)[:, [1, 3]], list(seams)).any(axis=1)
+    whole = [*valid[~cut], shapely.union_all(valid[cut])]
     return [part for part in shapely.get_parts(whole) if isinstance(part, Polygon) and part.area > 0]
 
 
@@ -89,9 +91,14 @@ def regularised(simple: Polygon, contour: Polygon, tolerance: float) -> Polygon:
     box = _box(contour, turn)
     if not contour.interiors and contour.intersection(box).area >= LEAST_OVERLAP * contour.union(box).area:
         return box
-    traced = [np.asarray(ring.coords)[:-1] for ring in (contour.exterior, *contour.interiors)]
-    corners = [np.asarray(ring.coords)[:-1] for ring in (simple.exterior, *simple.interiors)]
-    rings = [_squared(ring, wall_middles(ring, traced), turn, tolerance) for ring in corners]
+    traced, corners = (
+        [np.asarray(ring.coords)[:-1] for ring in (polygon.exterior, *polygon.interiors)]
+        for polygon in (contour, simple)
+    )
+    rings = [
+        _squared(ring, middles, turn, tolerance)
+        for ring, middles in zip(corners, wall_middles(corners, traced), strict=True)
+    ]
     if rings[0] is None:
         return simple
     squared = Polygon(rings[0], [ring for ring in rings[1:] if ring is not None])
@@ -144,24 +151,29 @@ def polis(one: Polygon, other: Polygon) -> float:
     return sum(distances) / 2
 
 
-def wall_middles(corners: F64, traced: list[F64]) -> F64:
-    """(N, 2) the mean of the contour along each edge of a simplified ring: a corner alone may be half a metre off.
+def wall_middles(corners: list[F64], traced: list[F64]) -> list[F64]:
+    """(N, 2) of each ring: the mean of the contour along its edges, for a corner alone may be half a metre off.
 
-    corners: (N, 2), each of them a point of one of the `traced` rings, in its order.
+    corners: simplified rings, (N, 2), each corner a point of one of the `traced` rings, in its order.
     """
-    middles = (corners + np.roll(corners, -1, axis=0)) / 2
-    for ring in traced:
-        place = {(x, y): number for number, (x, y) in enumerate(ring.tolist())}
-        places = [place.get((x, y)) for x, y in corners.tolist()]
-        for number, (begin, end) in enumerate(zip(places, places[1:] + places[:1], strict=True)):
-            if begin is None or end is None:
+    place = {
+        (x, y): (ring, number) for ring, points in enumerate(traced) for number, (x, y) in enumerate(points.tolist())
+    }
+    found = []
+    for ring in corners:
+        middles = (ring + np.roll(ring, -1, axis=0)) / 2
+        places = [place[x, y] for x, y in ring.tolist()]
+        for edge, ((which, begin), (same, end)) in enumerate(zip(places, places[1:] + places[:1], strict=True)):
+            if which != same:  # rings touch here
                 continue
-            count = (end - begin) % len(ring)
+            points = traced[which]
+            count = (end - begin) % len(points)
             rim = round(0.2 * count)  # near the corners the contour is round
-            along = (begin + np.arange(rim, count - rim + 1)) % len(ring)
+            along = (begin + np.arange(rim, count - rim + 1)) % len(points)
             if len(along) >= 3:
-                middles[number] = ring[along].mean(axis=0)
-    return middles
+                middles[edge] = points[along].mean(axis=0)
+        found.append(middles)
+    return found
 
 
 def _squared(corners: F64, middles: F64, turn: float, tolerance: float) -> F64 | None:

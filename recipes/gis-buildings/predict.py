@@ -114,6 +114,7 @@ def _strips(run: Run, seen: Source) -> tuple[float, Iterator[F32]]:
 def _look(run: Run, grid: Grid, strips: Iterator[F32], threshold: float, target: Path) -> list[shapely.Polygon]:
     """Write the probabilities, and give what is above the threshold as polygons, put together where strips meet."""
     pieces: list[shapely.Polygon] = []
+    seams = []
     above = np.zeros((1, grid.columns + 2), np.float32)  # the last row written, with the rim on both sides
     row = 0
     with probability_file(target, grid) as file:
@@ -122,11 +123,12 @@ def _look(run: Run, grid: Grid, strips: Iterator[F32], threshold: float, target:
             file.write(strip, 1, window=Window(0, row, grid.columns, len(strip)))
             framed = np.concatenate([above, np.pad(strip, ((0, 0), (1, 1)))])
             pieces += contours(framed, threshold, row - 1, -1)
+            seams.append(row - 0.5)
             above = framed[-1:]
             row += len(strip)
             run.progress(row * grid.columns)
     pieces += contours(np.concatenate([above, np.zeros_like(above)]), threshold, grid.rows - 1, -1)
-    return joined(pieces)
+    return joined(pieces, [*seams, grid.rows - 0.5])
 
 
 def _buildings(run: Run, seen: Source, probability: Path, pieces: list[shapely.Polygon]) -> dict[str, Any]:

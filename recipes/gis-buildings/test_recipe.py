@@ -80,15 +80,27 @@ def test_the_ground_is_found_under_a_hall() -> None:
     assert np.median(above[~hall]) < 1.0
 
 
-def test_the_same_crops_come_after_a_resume_and_from_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_crops_come_after_a_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "PLACE_M", 96.0)
     make = partial(data.make_views, 3)
-    whole = list(data.batches(0, 18, 1, 1, make))
-    again = list(data.batches(5, 18, 1, 2, make))
+    whole = list(data.batches(make, places=3, first_step=0, steps=18, share=1))
+    again = list(data.batches(make, places=3, first_step=5, steps=18, share=1))
     assert len(whole) == 18 and len(again) == 13
     for a, b in zip(whole[5:], again, strict=True):
         assert np.array_equal(a.channels, b.channels) and np.array_equal(a.truth, b.truth)
-    assert whole[0].channels.shape == (1, features.CHANNELS, data.CROP, data.CROP)
+    assert whole[0].channels.shape == (2, features.CHANNELS, data.CROP, data.CROP)
+
+
+def numbered(index: int) -> list[data.Crops]:
+    return [data.Crops(np.full((1, 1, 1, 1), index), np.full((1, 1, 1), view)) for view in range(data.VIEWS)]
+
+
+def test_the_shares_have_the_places_of_a_batch_between_them() -> None:
+    shares = [list(data.batches(numbered, places=3, first_step=15, steps=18, share=share)) for share in range(2)]
+    for step, parts in enumerate(zip(*shares, strict=True), start=15):
+        group, turn = divmod(step, data.VIEWS)
+        assert np.concatenate([part.channels.ravel() for part in parts]).tolist() == [3 * group + k for k in range(3)]
+        assert np.concatenate([part.truth.ravel() for part in parts]).tolist() == [(turn + k) % 16 for k in range(3)]
 
 
 def test_windows_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +177,9 @@ def test_pieces_cut_at_a_seam_become_one_again() -> None:
     whole = polygons.joined(polygons.contours(probability, 0.5))
     parts = polygons.contours(probability[:81], 0.5) + polygons.contours(probability[80:], 0.5, row=80)
     assert len(parts) > len(whole) == 1
-    [joined] = polygons.joined(parts)
+    [joined] = polygons.joined(parts, seams=[80.5])
     assert joined.symmetric_difference(whole[0]).area < 1e-6
+    assert len(polygons.joined(parts, seams=[70.5])) == len(parts)
 
 
 def test_scores_count_what_they_say() -> None:

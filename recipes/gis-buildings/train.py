@@ -6,11 +6,12 @@ alone does not carry over to pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from hive_runner.data_parallel import mean_gradients
 from hive_runner.fitting import Fitting, adamw
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from . import features, images
 from .classify import Classifier
-from .data import Crops, batches, make_image_views, make_views
+from .data import SHARES, Crops, batches, make_image_views, make_views
 from .evaluate import choose_threshold, evaluate, evaluate_squares
 from .labelled import Squares, cut_squares
 from .model import HeightNet
@@ -39,13 +40,11 @@ def train(run: Run) -> None:
         for name, squares in (("height models", of_heights), ("images", of_images)):
             run.log(f"{name}: {len(squares.training)} squares to train on, {len(squares.held_out)} held out")
     state = run.resume() or {"stage": "heights", "step": 0}
-    workers = max(run.cpus - run.threads, 1)
 
     make = partial(make_views, run.seed, squares=of_heights.training, share=params.user_share)
     heights = state.get("heights")
     if heights is None:
-        stream = batches(state["step"], params.steps, params.places, workers, make)
-        heights = fit(run, "heights", features.CHANNELS, stream, params.steps, state, {})
+        heights = fit(run, "heights", features.CHANNELS, make, params.steps, state, {})
     tensors = {f"heights.{name}": tensor for name, tensor in heights.items()}
 
     image_net: dict[str, Tensor] = {}
@@ -53,9 +52,8 @@ def train(run: Run) -> None:
         if state["stage"] != "images":
             state = {"stage": "images", "step": 0}
         make = partial(make_image_views, run.seed, squares=of_images.training)
-        stream = batches(state["step"], params.image_steps, params.places, workers, make)
         channels = of_images.bands + images.MORE_CHANNELS
-        image_net = fit(run, "images", channels, stream, params.image_steps, state, {"heights": heights})
+        image_net = fit(run, "images", channels, make, params.image_steps, state, {"heights": heights})
         tensors |= {f"images.{name}": tensor for name, tensor in image_net.items()}
 
     run.phase("choose the threshold", total=params.validation_places)
@@ -70,10 +68,13 @@ def train(run: Run) -> None:
 
 
 def fit(
-    run: Run, stage: str, channels: int, stream: Iterator[Crops], steps: int, state: dict[str, Any],
+    run: Run, stage: str, channels: int, make: Callable[[int], list[Crops]], steps: int, state: dict[str, Any],
     earlier: dict[str, Any],
 ) -> dict[str, Tensor]:  # fmt: skip
-    """Train a network from where `state` says; the moving average of its weights. earlier: of a stage before, kept."""
+    """Train a network from where `state` says; the moving average of its weights.
+
+    make: the views of a place, by its number. earlier: of a stage before, kept.
+    """
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     model = HeightNet(channels).to(run.device, memory_format=torch.channels_last)
@@ -83,16 +84,17 @@ def fit(
         earlier_steps=0 if stage == "heights" else run.params.steps, kept={**earlier, "stage": stage},
     )  # fmt: skip
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
-    fitting.resume(state)
+    first = fitting.resume(state)
     run.phase(f"train on {stage}", total=steps)
-    for batch in stream:
-        batch_loss = loss(model, batch, precision, run.device)
-        fitting.learn(batch_loss, loss=batch_loss.item())
-    return fitting.average
+    streams = [partial(batches, make, run.params.places, first, steps, share) for share in range(SHARES)]
+    with mean_gradients(model, partial(losses, model, precision, run.device), streams, run.cpus) as gradients:
+        for parts in gradients:
+            fitting.follow(**parts)
+    return fitting.weights()
 
 
-def loss(model: HeightNet, batch: Crops, precision: str, device: str) -> Tensor:
-    """Cross-entropy of the known cells, and the soft Dice overlap that the batch lacks (Milletari et al. 2016)."""
+def losses(model: HeightNet, precision: str, device: str, batch: Crops) -> dict[str, Tensor]:
+    """Cross-entropy of the known cells, and the soft Dice overlap that they lack (Milletari et al. 2016)."""
     channels, truth = torch.from_numpy(batch.channels).to(device).float(), torch.from_numpy(batch.truth).to(device)
     with autocast(precision, device):
         logits = model(channels)
@@ -101,4 +103,4 @@ def loss(model: HeightNet, batch: Crops, precision: str, device: str) -> Tensor:
     entropy = functional.binary_cross_entropy_with_logits(logits[known], target[known])
     share = torch.sigmoid(logits) * known
     dice = 1 - (2 * (share * target).sum() + 1) / (share.sum() + target[known].sum() + 1)
-    return entropy + 0.5 * dice
+    return {"entropy_loss": entropy, "dice_loss": 0.5 * dice}
