@@ -14,7 +14,7 @@ from torch import Tensor
 from .baselines import euler, tilt_depth
 from .estimate import Estimator
 from .forward import unit_vector
-from .predict import Interpretation, Model
+from .interpretation import Interpretation, Model
 from .scenes import KINDS, Scene, draw_scene
 
 if TYPE_CHECKING:

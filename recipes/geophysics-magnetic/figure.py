@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .predict import Interpretation
+from .interpretation import Interpretation
 
 MOST_INTERVALS = 12  # bodies with their interval beside the depth; of more, the depths alone are written
 LABEL_ROOM = (0.11, 0.045)  # of the map's width and height, which a label takes

@@ -9,7 +9,7 @@ import numpy as np
 from hive_runner.errors import InputError
 from numpy.typing import NDArray
 
-from . import grids
+from .grid import Grid, direction_in, in_degrees, in_nanotesla, metres_of, square
 
 MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF")
 EAST = ("x", "e", "east", "easting", "lon", "longitude", "projection_x_coordinate")
@@ -22,7 +22,7 @@ def is_netcdf(path: Path) -> bool:
         return file.read(4) in MAGIC
 
 
-def read_netcdf(path: Path, name: str) -> grids.Grid:
+def read_netcdf(path: Path, name: str) -> Grid:
     """The one grid in the file, or the one called `name`. Raises InputError."""
     import netCDF4
 
@@ -33,7 +33,7 @@ def read_netcdf(path: Path, name: str) -> grids.Grid:
         raise InputError(f"{path.name} cannot be read", str(error), "ncdump -h shows what is in it") from error
 
 
-def _read(source: Any, path: Path, name: str) -> grids.Grid:
+def _read(source: Any, path: Path, name: str) -> Grid:
     found = {key: each for key, each in source.variables.items() if _is_grid(each)}
     if name and name not in found:
         raise InputError(f"{path.name} has no grid {name!r}", f"it has {', '.join(found) or 'none'}")
@@ -53,15 +53,15 @@ def _read(source: Any, path: Path, name: str) -> grids.Grid:
         values, north = values[::-1], north[::-1]
     if east[0] > east[-1]:
         values, east = values[:, ::-1], east[::-1]
-    values, told = grids.in_nanotesla(values, str(getattr(variable, "units", "")).strip(), path.name)
+    values, told = in_nanotesla(values, str(getattr(variable, "units", "")).strip(), path.name)
     along, across = (float(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (north, east))
     west, south = float(east[0] - across / 2), float(north[0] - along / 2)
-    unit_m = grids.metres_of(_crs(source, variable), path.name, west, south, across)
-    values, cell, note = grids.square(values, across, along)
+    unit_m = metres_of(_crs(source, variable), path.name, west, south, across)
+    values, cell, note = square(values, across, along)
     attributes = {key.lower(): getattr(holder, key) for holder in (source, variable) for key in holder.ncattrs()}
-    return grids.Grid(
+    return Grid(
         values.astype(np.float32), west, south, cell, unit_m, _crs(source, variable), path.name,
-        grids.direction_in({key: str(value) for key, value in attributes.items()}), (*told, *note),
+        direction_in({key: str(value) for key, value in attributes.items()}), (*told, *note),
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def _axis(source: Any, dimension: str, name: str) -> tuple[str, NDArray[np.float
     centres = np.asarray(variable[:], np.float64)
     words = {dimension.lower(), *(str(getattr(variable, key, "")).lower() for key in ("standard_name", "axis"))}
     if str(getattr(variable, "units", "")).lower().startswith("degree"):
-        raise grids.in_degrees(name)
+        raise in_degrees(name)
     step = (centres[-1] - centres[0]) / (len(centres) - 1)
     even = centres[0] + step * np.arange(len(centres))
     if not step or np.abs(centres - even).max() > EVEN * abs(step):

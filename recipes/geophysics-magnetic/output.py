@@ -6,14 +6,15 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .figure import draw
 from .forward import Real
-
-if TYPE_CHECKING:
-    from .predict import Interpretation
+from .interpretation import Interpretation
+from .scenes import draw_scene
+from .survey import WINDOW
 
 NODATA = float("nan")
 
@@ -36,8 +37,6 @@ def write_folder(found: Interpretation, folder: Path) -> None:
     for stem, values, unit, what in layers(found):
         _write_tiff(folder / f"{stem}.tif", found, [(values, unit, what)])
     write_solutions(folder / "solutions.csv", found)
-    from .figure import draw
-
     draw(folder / "report.png", found)
     (folder / "interpretation.json").write_text(json.dumps(record(found), indent=1, ensure_ascii=False) + "\n")
 
@@ -48,8 +47,6 @@ def write_one(found: Interpretation, target: Path) -> None:
         case ".csv":
             write_solutions(target, found)
         case ".png":
-            from .figure import draw
-
             draw(target, found)
         case _:
             bands = [(values, unit, f"{stem}: {what}") for stem, values, unit, what in layers(found)]
@@ -118,9 +115,6 @@ def write_sample(path: Path, seed: int) -> dict[str, Any]:
     """A simulated survey as a GeoTIFF that tells its direction, and its truth in words."""
     import rasterio
     from rasterio.transform import from_origin
-
-    from .scenes import draw_scene
-    from .survey import WINDOW
 
     cell_m = 50.0
     for index in range(100):

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from hive_runner.errors import InputError
 from numpy.typing import NDArray
 from scipy import interpolate, spatial
 
-from . import grids
-
-if TYPE_CHECKING:
-    from .grids import Grid
+from .grid import ABSURD_NT, MOST_CELLS, SMALLEST_CELLS, SQUARE_TOLERANCE, Grid, square
 
 Array = NDArray[np.float64]
 
@@ -43,17 +39,17 @@ def read_table(path: Path, columns: str, spacing: float) -> Grid:
     """A grid from a table. Raises InputError."""
     x, y, value, told = _three_columns(path, columns)
     known = np.isfinite(x) & np.isfinite(y) & np.isfinite(value)
-    absurd = np.abs(value) > grids.ABSURD_NT
+    absurd = np.abs(value) > ABSURD_NT
     if (~known).any() or (known & absurd).any():
         told.append(f"{int((~known | absurd).sum())} lines without a number, or with an absurd one, were left out")
     x, y, value = (each[known & ~absurd] for each in (x, y, value))
-    if len(x) < grids.SMALLEST_CELLS**2:
-        raise InputError(f"{path.name} has {len(x)} points", f"a grid takes at least {grids.SMALLEST_CELLS**2}")
+    if len(x) < SMALLEST_CELLS**2:
+        raise InputError(f"{path.name} has {len(x)} points", f"a grid takes at least {SMALLEST_CELLS**2}")
     _check_coordinates(path.name, x, y, given=bool(columns))
     lattice = None if spacing else _lattice(x, y)
     if lattice is not None:
         values, west, south = _place(x, y, value, lattice)
-        values, cell, resampled = grids.square(values, *lattice)
+        values, cell, resampled = square(values, *lattice)
         told += resampled
     else:
         cell = spacing or _line_spacing(x, y) / CELLS_A_LINE
@@ -63,7 +59,7 @@ def read_table(path: Path, columns: str, spacing: float) -> Grid:
             + ("" if spacing else " (--spacing sets another size)")
         )
     told.append("a table has no coordinate system: metres are assumed")
-    return grids.Grid(values.astype(np.float32), west, south, cell, 1.0, None, path.name, None, tuple(told))
+    return Grid(values.astype(np.float32), west, south, cell, 1.0, None, path.name, None, tuple(told))
 
 
 def _three_columns(path: Path, columns: str) -> tuple[Array, Array, Array, list[str]]:
@@ -170,11 +166,11 @@ def _lattice(x: Array, y: Array) -> tuple[float, float] | None:
         if off.max() > LATTICE_TOLERANCE * max(1.0, np.ptp(axis) / step / 50):
             return None
         sizes.append(float(np.ptp(axis) / np.rint(np.ptp(axis) / step)))
-    if abs(sizes[0] - sizes[1]) <= grids.SQUARE_TOLERANCE * sizes[0]:
+    if abs(sizes[0] - sizes[1]) <= SQUARE_TOLERANCE * sizes[0]:
         sizes = [float(np.mean(sizes))] * 2
     cells = (np.ptp(x) / sizes[0] + 1) * (np.ptp(y) / sizes[1] + 1)
     square = max(sizes) / min(sizes) < 4  # else lines that happen to run along an axis
-    return (sizes[0], sizes[1]) if square and len(x) > 0.5 * cells and cells < 4 * grids.MOST_CELLS else None
+    return (sizes[0], sizes[1]) if square and len(x) > 0.5 * cells and cells < 4 * MOST_CELLS else None
 
 
 def _place(x: Array, y: Array, value: Array, sizes: tuple[float, float]) -> tuple[Array, float, float]:
@@ -199,7 +195,7 @@ def _gridded(x: Array, y: Array, value: Array, cell: float, name: str) -> tuple[
     """Means of what lies in one cell, a C1 surface through them; cells far from any point are gaps."""
     west, south = float(x.min() - cell / 2), float(y.min() - cell / 2)
     columns, rows = (int(np.ptp(axis) / cell + 0.5) + 1 for axis in (x, y))
-    if rows * columns > grids.MOST_CELLS:
+    if rows * columns > MOST_CELLS:
         raise InputError(
             f"{name} would become a grid of {rows} x {columns}", "too many cells", "--spacing sets larger ones"
         )

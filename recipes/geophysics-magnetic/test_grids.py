@@ -15,7 +15,7 @@ from hive_runner.recipe_module import load  # noqa: E402
 from rasterio.transform import from_origin  # noqa: E402
 
 HERE = Path(__file__).parent
-grids = load("geophysics-magnetic", HERE, "grids")
+files = load("geophysics-magnetic", HERE, "files")
 
 ROWS, COLUMNS, CELL = 40, 60, 50.0
 NORTH, EAST = np.mgrid[:ROWS, :COLUMNS].astype(float)
@@ -89,7 +89,7 @@ WRITERS = {
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gives_the_same_grid(kind: str, tmp_path: Path) -> None:
-    grid = grids.read(WRITERS[kind](tmp_path))
+    grid = files.read(WRITERS[kind](tmp_path))
     assert grid.values.shape == VALUES.shape
     np.testing.assert_allclose(grid.values, VALUES, atol=0.05)
     assert (grid.west, grid.south, grid.cell) == pytest.approx((WEST, SOUTH, CELL), abs=0.01)
@@ -100,7 +100,7 @@ def test_gaps_of_every_kind_are_gaps(tmp_path: Path) -> None:
     values = VALUES.copy()
     values[3, 4], values[5, 6] = -9999.0, 1.70141e38
     values[7, 8] = np.nan
-    grid = grids.read(write(tmp_path / "g.tif", "GTiff", values, nodata=-9999.0))
+    grid = files.read(write(tmp_path / "g.tif", "GTiff", values, nodata=-9999.0))
     assert {tuple(place) for place in np.argwhere(np.isnan(grid.values))} == {(3, 4), (5, 6), (7, 8)}
     told = " ".join(grid.warnings)
     assert "taken as gaps" in told and "% of the grid" in told
@@ -109,27 +109,27 @@ def test_gaps_of_every_kind_are_gaps(tmp_path: Path) -> None:
 def test_units_are_converted_and_said(tmp_path: Path) -> None:
     path = write(tmp_path / "g.tif", "GTiff", VALUES * 1e-9)
     with pytest.raises(InputError, match="does not look like nT"):
-        grids.read(path)
+        files.read(path)
     with rasterio.open(path, "r+") as target:
         target.set_band_unit(1, "T")
-    grid = grids.read(path)
+    grid = files.read(path)
     np.testing.assert_allclose(grid.values, VALUES, rtol=1e-5)
     assert any("from T to nT" in told for told in grid.warnings)
     with pytest.raises(InputError, match="does not look like nT"):
-        grids.read(write(tmp_path / "micro.tif", "GTiff", VALUES * 1e-3))
+        files.read(write(tmp_path / "micro.tif", "GTiff", VALUES * 1e-3))
     with rasterio.open(path, "r+") as target:
         target.set_band_unit(1, "mGal")
     with pytest.raises(InputError, match="mGal"):
-        grids.read(path)
+        files.read(path)
 
 
 def test_feet_become_metres(tmp_path: Path) -> None:
-    grid = grids.read(write(tmp_path / "g.tif", "GTiff", crs="EPSG:2263"))
+    grid = files.read(write(tmp_path / "g.tif", "GTiff", crs="EPSG:2263"))
     assert grid.spacing_m == pytest.approx(CELL * 1200 / 3937)
 
 
 def test_cells_that_are_not_square_are_resampled_and_it_is_said(tmp_path: Path) -> None:
-    grid = grids.read(write(tmp_path / "g.tif", "GTiff", transform=from_origin(WEST, SOUTH + ROWS * 100, CELL, 100.0)))
+    grid = files.read(write(tmp_path / "g.tif", "GTiff", transform=from_origin(WEST, SOUTH + ROWS * 100, CELL, 100.0)))
     assert grid.values.shape == (80, COLUMNS) and grid.cell == CELL
     assert any("resampled" in told for told in grid.warnings)
     assert grid.values[25, 40] == pytest.approx(VALUES[12, 40], abs=8)
@@ -137,7 +137,7 @@ def test_cells_that_are_not_square_are_resampled_and_it_is_said(tmp_path: Path) 
 
 def test_a_grid_whose_rows_go_north_is_not_turned_upside_down(tmp_path: Path) -> None:
     upward = rasterio.Affine(CELL, 0, WEST, 0, CELL, SOUTH)
-    grid = grids.read(write(tmp_path / "g.tif", "GTiff", VALUES[::-1], transform=upward))
+    grid = files.read(write(tmp_path / "g.tif", "GTiff", VALUES[::-1], transform=upward))
     np.testing.assert_allclose(grid.values, VALUES, atol=0.01)
     assert grid.south == SOUTH
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_compared_with_depths_is_refused(
     profile: dict[str, object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
-        grids.read(write(tmp_path / "g.tif", "GTiff", **profile))
+        files.read(write(tmp_path / "g.tif", "GTiff", **profile))
 
 
 def test_small_empty_and_flat_grids_are_refused(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_small_empty_and_flat_grids_are_refused(tmp_path: Path) -> None:
         (np.where(NORTH < 3, VALUES, np.nan), "180 values"),
     ]:
         with pytest.raises(InputError, match=message):
-            grids.read(write(tmp_path / "g.tif", "GTiff", values))
+            files.read(write(tmp_path / "g.tif", "GTiff", values))
 
 
 def test_files_that_are_no_grids_say_so(tmp_path: Path) -> None:
@@ -179,11 +179,11 @@ def test_files_that_are_no_grids_say_so(tmp_path: Path) -> None:
     ]:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=message):
-            grids.read(tmp_path / name)
+            files.read(tmp_path / name)
     for name, words in [("lonely.ers", "folder"), ("closed.grd", "Geosoft")]:
         (tmp_path / name).write_text("DatasetHeader Begin\n")
         with pytest.raises(InputError, match="cannot be read") as caught:
-            grids.read(tmp_path / name)
+            files.read(tmp_path / name)
         assert words in caught.value.hint
 
 
@@ -191,8 +191,8 @@ def test_swapped_columns_are_noticed_and_named_columns_are_trusted(tmp_path: Pat
     text = write_list(tmp_path / "g.csv").read_text().replace("Easting (m);Northing (m)", "y;x")
     (tmp_path / "g.csv").write_text(text)
     with pytest.raises(InputError, match="swapped"):
-        grids.read(tmp_path / "g.csv")
-    grid = grids.read(tmp_path / "g.csv", columns="y,x,TMI [nT]")
+        files.read(tmp_path / "g.csv")
+    grid = files.read(tmp_path / "g.csv", columns="y,x,TMI [nT]")
     np.testing.assert_allclose(grid.values, VALUES, atol=0.01)
 
 
@@ -207,11 +207,11 @@ def test_survey_lines_are_gridded(tmp_path: Path) -> None:
             value = 48_000 + 300 * np.exp(-((x - 1500) ** 2 + (y - 900) ** 2) / (2 * 300**2))
             lines.append(f"{WEST + x:.1f} {SOUTH + y:.1f} {value:.2f}")
     (tmp_path / "lines.xyz").write_text("\n".join(lines))
-    grid = grids.read(tmp_path / "lines.xyz")
+    grid = files.read(tmp_path / "lines.xyz")
     assert 20 < grid.cell < 32 and any("gridded" in told for told in grid.warnings)
     rows, columns = grid.values.shape
     east = grid.west + (np.arange(columns) + 0.5) * grid.cell - WEST
     north = (grid.south + (np.arange(rows) + 0.5) * grid.cell - SOUTH)[:, None]
     truth = 48_000 + 300 * np.exp(-((east - 1500) ** 2 + (north - 900) ** 2) / (2 * 300**2))
     assert np.nanmax(np.abs(grid.values - truth)) < 12 and np.isfinite(grid.values).mean() > 0.9
-    assert grids.read(tmp_path / "lines.xyz", spacing=50.0).cell == 50.0
+    assert files.read(tmp_path / "lines.xyz", spacing=50.0).cell == 50.0

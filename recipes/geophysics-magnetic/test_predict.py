@@ -21,7 +21,7 @@ from hive_runner.run import Run  # noqa: E402
 
 HERE = Path(__file__).parent
 predict = load("geophysics-magnetic", HERE, "predict")
-grids = load("geophysics-magnetic", HERE, "grids")
+files = load("geophysics-magnetic", HERE, "files")
 estimate = load("geophysics-magnetic", HERE, "estimate")
 model = load("geophysics-magnetic", HERE, "model")
 
@@ -128,7 +128,7 @@ def test_what_is_given_counts_more_than_what_the_file_tells(sample: Path, artifa
 
 
 def field_of(sample: Path) -> np.ndarray:
-    return grids.read(sample).values
+    return files.read(sample).values
 
 
 def test_depths_scale_with_the_spacing_and_are_told_below_the_ground(sample: Path, artifact: Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .grid import Floats
-
-if TYPE_CHECKING:
-    from .predict import Answer
+from .invert import Answer
 
 NORMAL_80 = 1.2816
 COLOURS = "Spectral_r"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +12,11 @@ from numpy.typing import NDArray
 from .arrays import Abmn
 from .figure import draw
 from .formats import FieldLine
-from .grid import Floats, layer_depths
+from .grid import Floats
 from .interpret import percent
-
-if TYPE_CHECKING:
-    from .predict import Answer
+from .invert import Answer
 
 NORMAL_80 = 1.2816  # standard deviations to the ends of an interval that holds 80 %
-
-layer_edges = layer_depths
 
 
 def surface(answer: Answer, places: Floats) -> tuple[Floats, Floats]:
@@ -115,7 +110,7 @@ def write_figure(answer: Answer, line: FieldLine, title: str, path: Path) -> Non
     draw(answer, surface(answer, answer.x_edges), surface(answer, answer.prepared.survey.middles)[0], title, path)
 
 
-Writer = Callable[["Answer", FieldLine, str, Path], None]
+Writer = Callable[[Answer, FieldLine, str, Path], None]
 WRITERS: dict[str, Writer] = {".csv": write_section, ".vtk": write_vtk, ".png": write_figure}
 
 

@@ -32,6 +32,7 @@ formats = load(NAME, HERE, "formats")
 grid = load(NAME, HERE, "grid")
 interpret = load(NAME, HERE, "interpret")
 inversion = load(NAME, HERE, "inversion")
+invert = load(NAME, HERE, "invert")
 model = load(NAME, HERE, "model")
 predict = load(NAME, HERE, "predict")
 prepare = load(NAME, HERE, "prepare")
@@ -182,7 +183,7 @@ def test_the_network_takes_any_width_and_begins_with_the_linear_answer() -> None
 
 def test_a_conductive_block_is_found_and_written_for_other_tools(line_file: Path, tmp_path: Path) -> None:
     line = formats.read(line_file)
-    answer = predict.Model(untrained()).invert(line)
+    answer = invert.Model(untrained()).invert(line)
     where = np.unravel_index(np.argmin(np.where(answer.reached, answer.log_rho, 9.0)), answer.log_rho.shape)
     x_m = SPACING_M * answer.x_edges[where[1]]
     depth_m = SPACING_M * answer.z_edges[where[0]]
@@ -206,7 +207,7 @@ def test_a_conductive_block_is_found_and_written_for_other_tools(line_file: Path
 def test_topography_is_draped_and_said(line_file: Path, tmp_path: Path) -> None:
     line = formats.read(line_file)
     line.positions[:, 1] = 300 + 5 * np.sin(line.positions[:, 0] / 30)
-    answer = predict.Model(untrained()).invert(line)
+    answer = invert.Model(untrained()).invert(line)
     assert any("draped" in note for note in answer.prepared.notes)
     report.write_section(answer, line, "hill", tmp_path / "s.csv")
     top = [row for row in csv.DictReader((tmp_path / "s.csv").open()) if float(row["depth_m"]) < 1]
@@ -247,9 +248,9 @@ def test_too_few_electrodes_are_refused(electrodes: int) -> None:
 def test_what_is_unlike_the_training_is_warned_of_and_the_like_is_not(line_file: Path) -> None:
     ranges = {"traits_low": [0.5, 0.0, 0.0, 0.0, 0.0], "traits_high": [3.5, 0.8, 1.5, 60.0, 2.0]}
     line = formats.read(line_file)
-    assert predict.Model(untrained(**ranges)).invert(line).warnings == []
+    assert invert.Model(untrained(**ranges)).invert(line).warnings == []
     line.apparent = line.apparent * 10 ** (2.5 + np.random.default_rng(3).normal(0, 1.0, len(line.apparent)))
-    warnings = predict.Model(untrained(**ranges)).invert(line).warnings
+    warnings = invert.Model(untrained(**ranges)).invert(line).warnings
     assert any("unlike what the model learned from" in warning for warning in warnings)
 
 
