@@ -89,6 +89,7 @@ def runner_image(shop: Workshop, rebuild: bool = False) -> Image:
         yield from ((f"training-runner/wheels/{wheel.name}", wheel) for wheel in sorted(folder.iterdir()))
 
     def build() -> None:
+        _have_base(shop)
         with wheels(wanted, (), shop.state, shop.say) as folder:
             _build(shop, tag, shop.base_image, "Dockerfile.runner", context(folder), fresh=rebuild)
 
@@ -219,6 +220,28 @@ def _missing(requirements: Iterable[str], pins: Iterable[str]) -> list[str]:
     return missing
 
 
+def _have_base(shop: Workshop) -> None:
+    """Pull the base image if it is not here, before wheels are fetched for it. Raises RequestError."""
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        shop.client.inspect_image(shop.base_image)
+        return
+    except ImageNotFound:
+        shop.say(f"  pulling {shop.base_image}")
+    why = ""
+    try:
+        for line in shop.client.pull(shop.base_image, stream=True, decode=True):
+            why = str(line.get("error", why))
+    except (DockerException, OSError) as error:
+        why = reason(error)
+    if why:
+        raise RequestError(
+            f"the image {shop.base_image} is not here and cannot be pulled", " ".join(why.split())[:300],
+            "docker pull it where there is a network, or name another: hive init --base-image IMAGE",
+        )  # fmt: skip
+
+
 def _build(
     shop: Workshop,
     tag: str,
@@ -241,25 +264,18 @@ def _build(
                 buildargs={"BASE_IMAGE": base, "PIP_NO_INDEX": "1"},
             ):  # fmt: skip
                 if "error" in line:
-                    raise _cannot_build(base, step, str(line["error"]))
+                    raise _cannot_build(step, str(line["error"]))
                 said = str(line.get("stream", "")).strip()
                 if said.startswith("Step "):
                     step = said
                     shop.say(f"  {said.splitlines()[0][:120]}")
-                elif "Pulling from" in str(line.get("status", "")):
-                    shop.say(f"  pulling {base}")
         except (DockerException, OSError) as error:
-            raise _cannot_build(base, step, reason(error)) from error
+            raise _cannot_build(step, reason(error)) from error
 
 
-def _cannot_build(base: str, step: str, why: str) -> RequestError:
-    why = " ".join(why.split())
-    if "pull access denied" in why or "manifest" in why or "dial tcp" in why or "lookup" in why:
-        return RequestError(
-            f"the image {base} is not here and cannot be pulled", why[:300],
-            "docker pull it where there is a network, or name another: hive init --base-image IMAGE",
-        )  # fmt: skip
-    return RequestError("the runner image cannot be built", f"{step}: {why[-600:]}" if step else why[-600:])
+def _cannot_build(step: str, why: str) -> RequestError:
+    why = " ".join(why.split())[-600:]
+    return RequestError("the runner image cannot be built", f"{step}: {why}" if step else why)
 
 
 def _pack(files: Iterable[tuple[str, bytes | Path]], target: IO[bytes]) -> None:
