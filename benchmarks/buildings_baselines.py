@@ -1,10 +1,12 @@
 """gis-buildings beside what a user would otherwise do, on classified lidar tiles: its height mode has to find in the
 bare heights what the tile calls building.
 
-    python benchmarks/buildings_baselines.py TILE.laz ... --model ARTIFACT [-o table.md]
+    python benchmarks/buildings_baselines.py TILE.laz ... --model ARTIFACT [--classified FOLDER] [-o table.md]
 
 The truth is the share of a cell's points that are of class 6. A tile that has none is left out. Each method gets the
 highest point of each cell of 0.5 m and nothing else. The random forest learns from simulated places, as the model did.
+FOLDER holds the same tiles, under the same names, as gis-lidar has classified them: then what gis-buildings makes of
+those classes is scored as well.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -65,10 +68,24 @@ def network(artifact: Path) -> Method:
     return lambda heights: polygons.mask_of(classifier.probability(heights), classifier.threshold)
 
 
+def by_class(classified: Path) -> Method:
+    """What the recipe does with a tile whose buildings are classified."""
+    points, polygons = recipe("points"), recipe("polygons")
+    share = points.Tile(classified, "auto").share
+
+    def found(heights: NDArray[np.float32]) -> NDArray[np.bool_]:
+        rim = [(0, length - known) for length, known in zip(heights.shape, share.shape, strict=True)]
+        mask: NDArray[np.bool_] = np.pad(polygons.mask_of(share, 0.5), rim)
+        return mask
+
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tiles", nargs="+", type=Path)
     parser.add_argument("--model", type=Path, help="folder of a trained artifact")
+    parser.add_argument("--classified", type=Path, help="folder of the tiles as gis-lidar has classified them")
     parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     evaluate, points = recipe("evaluate"), recipe("points")
@@ -80,7 +97,7 @@ def main() -> None:
     if given.model:
         methods["gis-buildings"] = network(given.model)
     lines = ["| tile | method | IoU | block F1 | s | megapixels/s |", "|---|---|---|---|---|---|"]
-    pooled = {name: np.zeros(3, np.int64) for name in methods}
+    pooled: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(3, np.int64))
     for path in given.tiles:
         tile = points.Tile(path, "auto")
         if not tile.is_classified:
@@ -90,7 +107,8 @@ def main() -> None:
         rim = ((0, rows - tile.top.shape[0]), (0, columns - tile.top.shape[1]))
         heights = np.pad(tile.top, rim, constant_values=np.nan)
         truth = np.pad((tile.share > 0.5).astype(np.int8), rim, constant_values=-1)
-        for name, method in methods.items():
+        classes = {"classes of gis-lidar": by_class(given.classified / path.name)} if given.classified else {}
+        for name, method in (methods | classes).items():
             method(heights)  # the first call loads and compiles
             begin = time.perf_counter()
             found = method(heights)
