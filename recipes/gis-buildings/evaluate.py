@@ -61,7 +61,10 @@ def iou(total: NDArray[np.int64]) -> float:
 
 
 def matched(truth: NDArray[np.int8], guess: Bool) -> NDArray[np.int64]:
-    """True positives, false positives, false negatives of whole blocks: joined buildings that overlap by half (IoU)."""
+    """True positives, false positives, false negatives of whole blocks: joined buildings that overlap by half (IoU).
+
+    Blocks smaller than the least that is outlined, or of which no more is known, do not count.
+    """
     known = truth >= 0
     real, real_count = ndimage.label(truth == 1)
     found, found_count = ndimage.label(guess & known)
@@ -69,7 +72,9 @@ def matched(truth: NDArray[np.int8], guess: Bool) -> NDArray[np.int64]:
     overlap = np.bincount(pairs, minlength=(real_count + 1) * (found_count + 1)).reshape(real_count + 1, -1)
     union = overlap.sum(1)[:, None] + overlap.sum(0)[None] - overlap
     hit = (overlap / np.maximum(union, 1))[1:, 1:] >= 0.5  # above a half, one block has one partner at most
-    return np.array([hit.sum(), found_count - hit.sum(), real_count - hit.sum()])
+    of_real, of_found = (overlap.sum(axis)[1:] * CELL_M**2 >= MINIMUM_AREA_M2 for axis in (1, 0))
+    hits = hit[of_real].sum()
+    return np.array([hits, (of_found & ~hit.any(0)).sum(), of_real.sum() - hits])
 
 
 def choose_threshold(run: Run, classifier: Classifier) -> float:

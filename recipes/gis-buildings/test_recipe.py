@@ -191,6 +191,10 @@ def test_scores_count_what_they_say() -> None:
     counts = evaluate.counts(truth, guess)
     assert counts.tolist() == [400, 200, 400] and evaluate.iou(counts) == pytest.approx(0.4)
     assert evaluate.matched(truth, guess).tolist() == [1, 0, 1]
+    speck = np.zeros((128, 128), bool)
+    speck[100:106, 100:106] = True  # 9 m2
+    assert evaluate.matched(np.where(speck, 1, truth), guess).tolist() == [1, 0, 1], "as small as is not outlined"
+    assert evaluate.matched(truth, guess | speck).tolist() == [1, 0, 1]
     assert evaluate.f1(np.array([1, 0, 1])) == pytest.approx(2 / 3)
 
 
