@@ -159,6 +159,14 @@ def test_the_threshold_lets_little_through_where_there_is_noise() -> None:
     assert evaluate.tally(rows, "P", threshold).false == 0
 
 
+def test_of_thresholds_that_are_as_good_the_highest_is_taken() -> None:
+    onset = (simulate.Onset("P", 10.0, True),)
+    rows = [evaluate.Answered("one", onset, [picker.Pick("P", 10.0, 0.7, 0.1)])] * 199
+    rows += [evaluate.Answered("one", onset, [picker.Pick("P", 10.0, 0.3, 0.1)])]  # one in two hundred is faint
+    assert evaluate.choose_threshold(rows, "P") == 0.7
+    assert evaluate.choose_threshold(rows + rows[-1:] * 20, "P") == 0.3
+
+
 def test_an_odd_record_is_told_from_simulated_ones() -> None:
     windows = [conditioning.high_passed(simulate.simulate(7, index).waves) for index in range(120)]
     usual = unusual.learn(windows)
