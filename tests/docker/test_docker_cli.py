@@ -112,7 +112,7 @@ def test_cancel_ends_the_container(hive: HiveCli) -> None:
 
 def test_a_killed_supervisor_leaves_its_containers_to_the_next(hive: HiveCli) -> None:
     """Killed with every keeper too: the next one adopts the same attempt of the same container."""
-    arguments = ("install", "tiny", "--param", "steps=300", "--param", "pause_ms=20")
+    arguments = ("install", "counter", "--param", "steps=300", "--param", "pause_ms=20")
     hive.ok(*arguments, "--no-wait")
     hive.until_running()
     for pid in (*hive.supervisors(), *hive.shims()):
@@ -123,7 +123,9 @@ def test_a_killed_supervisor_leaves_its_containers_to_the_next(hive: HiveCli) ->
 
 
 def test_stop_now_lets_a_container_checkpoint_and_start_goes_on(hive: HiveCli) -> None:
-    hive.ok("install", "tiny", "--param", "steps=300", "--param", "pause_ms=20", "--no-wait", HIVE_CHECKPOINT_S="0.1")
+    hive.ok(
+        "install", "counter", "--param", "steps=300", "--param", "pause_ms=20", "--no-wait", HIVE_CHECKPOINT_S="0.1"
+    )
     hive.until_running()
     hive.ok("stop", "--now")
     assert not containers(hive)

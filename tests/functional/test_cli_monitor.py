@@ -11,7 +11,7 @@ import pytest
 from hive_cli import HiveCli
 from terminal import Terminal, on_terminal
 
-SLOW = ("install", "--no-wait", "patient", "--param", "steps=2000", "--param", "pause_ms=20")
+SLOW = ("install", "--no-wait", "counter", "--param", "steps=2000", "--param", "pause_ms=20")
 
 
 def assert_restored(terminal: Terminal, before: list[object]) -> None:
@@ -58,7 +58,7 @@ def test_a_build_is_seen_and_keys_change_the_queue(hive: HiveCli) -> None:
         terminal.read_until("the queue goes on")
         terminal.type("k")
         terminal.type("l")
-        terminal.read_until("log of job 1 (patient)")
+        terminal.read_until("log of job 1 (counter)")
         terminal.type("q")
         terminal.type("\x1b[Bc")
         terminal.read_until("cancel job 2 (trivial)? y/n")

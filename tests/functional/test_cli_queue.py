@@ -128,7 +128,7 @@ def test_logs_of_a_job_and_of_a_name(hive: HiveCli) -> None:
 
 
 def test_who_follows_a_log_replaces_a_supervisor_that_was_killed(hive: HiveCli) -> None:
-    hive.ok("install", "patient", "--no-wait", "--param", "steps=100", "--param", "pause_ms=20")
+    hive.ok("install", "counter", "--no-wait", "--param", "steps=100", "--param", "pause_ms=20")
     hive.until_running()
     for pid in hive.supervisors():
         kill(pid)
@@ -167,7 +167,7 @@ def test_logs_follow_into_the_next_attempt(hive: HiveCli) -> None:
 
 def test_the_story_of_each_attempt(hive: HiveCli) -> None:
     often = {"HIVE_CHECKPOINT_S": "0"}
-    hive.ok("install", "--no-wait", "patient", "--param", "steps=60", "--param", "pause_ms=30", **often)
+    hive.ok("install", "--no-wait", "counter", "--param", "steps=60", "--param", "pause_ms=30", **often)
     events = hive.paths.attempt(1, 1) / "events.jsonl"
     until(lambda: events.exists() and events.read_text().count('"checkpoint"') > 3, "it saves checkpoints")
     hive.ok("kill", "1.1")

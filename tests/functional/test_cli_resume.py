@@ -11,7 +11,7 @@ from hive import installed
 from hive.model import Job
 
 # A checkpoint at every step; 100 steps of 30 ms.
-PATIENT = ("patient", "--param", "steps=100", "--param", "pause_ms=30")
+COUNTER = ("counter", "--param", "steps=100", "--param", "pause_ms=30")
 OFTEN = {"HIVE_CHECKPOINT_S": "0"}
 
 
@@ -30,7 +30,7 @@ def until_saved(hive: HiveCli, job_id: int = 1) -> Job:
 
 
 def cancelled_midway(hive: HiveCli) -> Job:
-    hive.ok("install", "--no-wait", *PATIENT)
+    hive.ok("install", "--no-wait", *COUNTER)
     job = until_saved(hive)
     hive.ok("queue", "cancel", "1")
     until(lambda: not hive.shims() and not hive.supervisors(), "its runner has ended")
@@ -38,7 +38,7 @@ def cancelled_midway(hive: HiveCli) -> Job:
 
 
 def artifact(hive: HiveCli) -> str:
-    package = installed.find(hive.service().db, "patient")
+    package = installed.find(hive.service().db, "counter")
     assert package is not None
     return package.artifact
 
@@ -47,20 +47,21 @@ def test_cancelled_and_installed_again_it_goes_on_to_the_same_bytes(often: HiveC
     job = cancelled_midway(often)
     saved = often.paths.checkpoints(job.build_key)
     assert len(list(saved.glob("*.ckpt"))) == 2
-    planned = often.ok("install", "--dry-run", *PATIENT)
+    planned = often.ok("install", "--dry-run", *COUNTER)
     assert "an earlier try left checkpoints, it goes on from there (--from-scratch" in planned.err
-    assert "going on from the checkpoint at step" in often.ok("install", *PATIENT).err
-    assert often.job(2).build_key == job.build_key and not saved.exists()
+    assert "going on from the checkpoint at step" in often.ok("install", *COUNTER).err
+    assert often.job(2).build_key == job.build_key
+    until(lambda: not saved.exists(), "the supervisor has swept what nobody will go on from")
     whole = artifact(often)
-    assert "goes on from there" not in often.ok("install", "--dry-run", "--rebuild", *PATIENT).err
-    assert "going on from" not in often.ok("install", "--rebuild", *PATIENT).err
+    assert "goes on from there" not in often.ok("install", "--dry-run", "--rebuild", *COUNTER).err
+    assert "going on from" not in often.ok("install", "--rebuild", *COUNTER).err
     assert artifact(often) == whole
 
 
 def test_from_scratch_begins_at_the_first_step(often: HiveCli) -> None:
     cancelled_midway(often)
-    assert "goes on from there" not in often.ok("install", "--dry-run", "--from-scratch", *PATIENT).err
-    assert "going on from" not in often.ok("install", "--from-scratch", *PATIENT).err
+    assert "goes on from there" not in often.ok("install", "--dry-run", "--from-scratch", *COUNTER).err
+    assert "going on from" not in often.ok("install", "--from-scratch", *COUNTER).err
 
 
 def test_retry_goes_on_unless_told_otherwise(often: HiveCli) -> None:
@@ -75,23 +76,23 @@ def test_retry_goes_on_unless_told_otherwise(often: HiveCli) -> None:
 
 
 def test_what_is_at_work_cannot_begin_from_scratch(often: HiveCli) -> None:
-    often.ok("install", "--no-wait", *PATIENT)
+    often.ok("install", "--no-wait", *COUNTER)
     job = until_saved(often)
-    refused = often("install", "--from-scratch", *PATIENT)
+    refused = often("install", "--from-scratch", *COUNTER)
     assert refused.code == 1 and "it is job 1 already, which is running" in refused.err
     assert "hive queue cancel 1" in refused.err and often.paths.checkpoints(job.build_key).is_dir()
 
 
 def test_of_two_jobs_of_a_build_only_one_writes_checkpoints(often: HiveCli) -> None:
     """Cancelled by a command while no supervisor was there to stop the runner, and installed again at once."""
-    often.ok("install", "--no-wait", *PATIENT)
+    often.ok("install", "--no-wait", *COUNTER)
     until_saved(often)
     [first] = often.shims()
     service = often.service()
     for supervisor in often.supervisors():
         kill(supervisor)
     service.cancel(1)
-    often.ok("install", "--no-wait", *PATIENT)
+    often.ok("install", "--no-wait", *COUNTER)
     until(lambda: often.shims() - {first}, "the second job begins")
     assert first not in often.shims()
     assert often.until_over(2).state == "succeeded"

@@ -7,7 +7,7 @@ import os
 import pytest
 from hive_cli import HiveCli, kill, until
 
-SLOW = ("install", "--no-wait", "patient", "--param", "pause_ms=50", "--param", "steps=100")
+SLOW = ("install", "--no-wait", "counter", "--param", "pause_ms=50", "--param", "steps=100")
 
 
 def test_paused_nothing_is_started_until_resume(hive: HiveCli) -> None:
@@ -76,9 +76,9 @@ def test_one_runner_at_a_time_and_the_other_job_says_why_it_waits(hive: HiveCli)
     [waiting] = hive.ok("queue", "status", "--json").json()["waiting"]
     assert waiting["reason"] == "1 of 1 runners are busy"
     [runner] = hive.ok("runners", "--json").json()
-    assert runner["id"] == "1.1" and runner["name"] == "patient"
+    assert runner["id"] == "1.1" and runner["name"] == "counter"
     assert hive.ok("runners", "-q").out == "1.1\n"
-    assert "patient" in hive.ok("runners").out
+    assert "counter" in hive.ok("runners").out
     hive.ok("spawn")
     assert hive.until_over(2).state == "succeeded" and hive.job(1).state == "running"
 
@@ -97,7 +97,7 @@ def test_a_killed_runner_costs_its_job_nothing(hive: HiveCli) -> None:
 def test_stop_now_and_start_go_on_from_the_checkpoint(hive: HiveCli) -> None:
     hive.ok(*SLOW)
     hive.until_running()
-    assert "stopped patient (job 1)" in hive.ok("stop", "--now").err
+    assert "stopped counter (job 1)" in hive.ok("stop", "--now").err
     assert not hive.supervisors() and not hive.shims()
     assert hive.job().state == "queued"
     assert "the queue is stopped" in hive.ok("queue", "status").out
@@ -112,7 +112,7 @@ def test_stop_lets_what_runs_finish_and_leaves_the_rest(hive: HiveCli) -> None:
     hive.ok(*SLOW)
     hive.until_running()
     hive.ok("install", "--no-wait", "trivial")
-    assert "still running: patient (job 1)" in hive.ok("stop").err
+    assert "still running: counter (job 1)" in hive.ok("stop").err
     assert hive.until_over().state == "succeeded"
     until(lambda: not hive.supervisors(), "the supervisor has left")
     assert hive.job(2).state == "queued"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hive_cli import HiveCli, until
 
-SLOW = ("install", "--no-wait", "patient", "--param", "steps=2000", "--param", "pause_ms=20")
+SLOW = ("install", "--no-wait", "counter", "--param", "steps=2000", "--param", "pause_ms=20")
 
 
 def test_status_of_nothing_makes_nothing(hive: HiveCli) -> None:
@@ -30,7 +30,7 @@ def test_status_while_one_runs_and_one_waits(hive: HiveCli) -> None:
     until(trains, "it trains")
     facts = hive.ok("status", "--json").json()
     [runner] = facts["runners"]["list"]
-    assert (runner["id"], runner["name"], runner["phase"], runner["total"]) == ("1.1", "patient", "train", 2000)
+    assert (runner["id"], runner["name"], runner["phase"], runner["total"]) == ("1.1", "counter", "train", 2000)
     assert runner["cpu_percent"] > 0 and runner["memory_bytes"] > 10 << 20 and "loss" in runner["metrics"]
     assert (facts["runners"]["active"], facts["runners"]["available"], facts["runners"]["max"]) == (1, 0, 1)
     assert facts["supervisor"]["running"] and 0 <= facts["at"] - facts["supervisor"]["since"] < 600
@@ -40,7 +40,7 @@ def test_status_while_one_runs_and_one_waits(hive: HiveCli) -> None:
     assert facts["events"][0]["event"] == "enqueue" and facts["events"][0]["name"] == "trivial"
     shown = hive.ok("status").out
     assert "supervisor  running for " in shown and "1 active, 0 available, 1 at most" in shown
-    assert "at most 1 runner at once" in shown and "1.1     patient  train" in shown and "/2,000" in shown
+    assert "at most 1 runner at once" in shown and "1.1     counter  train" in shown and "/2,000" in shown
     assert "trivial (job 2) was queued" in shown and "1 of 1 runners are busy" in shown
     assert len(shown.splitlines()) <= 24 and max(map(len, shown.splitlines())) <= 120
 

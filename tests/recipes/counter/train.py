@@ -9,8 +9,9 @@ def train(run):
     state = run.resume() or {"step": 0, "total": 0.0}
     run.phase("train", total=run.params.steps)
     while state["step"] < run.params.steps:
-        state = {"step": state["step"] + 1, "total": state["total"] + random.random()}
-        run.progress(state["step"])
+        number = random.random()
+        state = {"step": state["step"] + 1, "total": state["total"] + number}
+        run.progress(state["step"], loss=number)
         run.checkpoint(state["step"], lambda state=state: state)
         time.sleep(run.params.pause_ms / 1000)
     run.report("total", state["total"])
