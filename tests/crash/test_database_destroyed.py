@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import isolate
 from crashing import SURROUNDINGS, Figure, check_whole, queued
-from hive_cli import HiveCli, processes_naming, until
+from hive_cli import RECIPES, HiveCli, processes_naming, until
 
 from hive import installed
 
@@ -24,7 +24,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     for number in range(COUNTERS):
         copy = folder / "recipes" / f"counter{number}"
-        shutil.copytree(Path(__file__).parent / "recipes" / "counter", copy)
+        shutil.copytree(RECIPES / "counter", copy)
         text = (copy / "recipe.toml").read_text()
         (copy / "recipe.toml").write_text(text.replace('name = "counter"', f'name = "counter{number}"'))
     with pytest.MonkeyPatch.context() as monkeypatch:
