@@ -43,7 +43,7 @@ def make_views(seed: int, index: int, squares: tuple[Path, ...] = (), share: flo
             looks = [(square["seen"], square["truth"])]
     else:
         place = draw_place(rng, PLACE_M, TRAIN)
-        looks = [observe(rng, place) for _ in range(SENSORS)]
+        looks = [observe(rng, place, TRAIN) for _ in range(SENSORS)]
     views = []
     for heights, truth in looks:
         channels = describe(heights)

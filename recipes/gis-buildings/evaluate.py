@@ -44,7 +44,7 @@ def higher_than(heights: F32) -> Bool:
 
 def scored(index: int, seed: int, domain: Domain) -> tuple[F32, NDArray[np.int8]]:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
-    return observe(rng, draw_place(rng, PLACE_M, domain))
+    return observe(rng, draw_place(rng, PLACE_M, domain), domain)
 
 
 def counts(truth: NDArray[np.int8], guess: Bool, rim: int = RIM) -> NDArray[np.int64]:

@@ -37,6 +37,7 @@ class Domain:
     storey_m: tuple[float, float] = (2.5, 3.6)
     tree_m: tuple[float, float] = (3.0, 24.0)
     trees_per_ha: tuple[float, float] = (1.0, 90.0)  # log-uniform
+    points_per_m2: tuple[float, float] = (0.25, 40.0)  # of a laser scan, log-uniform
 
 
 TRAIN = Domain()
@@ -49,6 +50,7 @@ SHIFTED = Domain(
     storey_m=(2.3, 4.0),
     tree_m=(2.5, 30.0),
     trees_per_ha=(2.0, 130.0),
+    points_per_m2=(1.0, 40.0),
 )
 
 

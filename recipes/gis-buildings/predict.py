@@ -226,7 +226,7 @@ def _summary(table: dict[str, Any], seen: Source) -> dict[str, Any]:
 def sample(run: Run) -> None:
     """A simulated height model of a village, 256 m square."""
     rng = run.rng(7)
-    heights, _ = observe(rng, draw_place(rng, SAMPLE_M, SHIFTED))
+    heights, _ = observe(rng, draw_place(rng, SAMPLE_M, SHIFTED), SHIFTED)
     cells = len(heights)
     with rasterio.open(
         run.output, "w", driver="GTiff", height=cells, width=cells, count=1, dtype="float32", nodata=np.nan,

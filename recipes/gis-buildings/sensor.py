@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .place import CELL_M, F32, Bool, Place, fractal
+from .place import CELL_M, F32, TRAIN, Bool, Domain, Place, fractal
 
 
-def observe(rng: np.random.Generator, place: Place) -> tuple[F32, NDArray[np.int8]]:
+def observe(rng: np.random.Generator, place: Place, domain: Domain = TRAIN) -> tuple[F32, NDArray[np.int8]]:
     """A height model of `place`, (N, N) metres with NaN where it has none, and what is known of each cell: 1 building,
     0 none, -1 not to be told (a crown over a roof).
     """
     leafy = bool(rng.random() < 0.8)
     laser = bool(rng.random() < 0.6)
-    heights = _laser(rng, place, leafy) if laser else _photogrammetric(rng, place)
+    heights = _laser(rng, place, leafy, domain.points_per_m2) if laser else _photogrammetric(rng, place)
     if rng.random() < 0.35:
         heights = _coarser(heights, int(rng.choice([2, 2, 3, 4])))
     truth = place.building.astype(np.int8)
@@ -28,9 +28,9 @@ def observe(rng: np.random.Generator, place: Place) -> tuple[F32, NDArray[np.int
     return heights, truth
 
 
-def _laser(rng: np.random.Generator, place: Place, leafy: bool) -> F32:
+def _laser(rng: np.random.Generator, place: Place, leafy: bool, points_per_m2: tuple[float, float]) -> F32:
     """The highest or the mean of the points in a cell; empty cells are NaN, or taken from the nearest with points."""
-    per_cell = np.exp(rng.uniform(np.log(1.0), np.log(40.0))) * CELL_M**2
+    per_cell = np.exp(rng.uniform(*np.log(points_per_m2))) * CELL_M**2
     count = rng.poisson(per_cell, place.ground.shape)
     seen = place.surface.copy()
     crown = np.isfinite(place.crown) & (place.crown > place.surface)

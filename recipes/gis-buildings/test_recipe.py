@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,11 +55,17 @@ def test_both_kinds_of_height_model_stay_near_what_is_there() -> None:
     open_ground = ~place.building & ~np.isfinite(place.crown) & (place.surface == place.ground)
     open_ground = ndimage.binary_erosion(open_ground, iterations=8)
     for seed in range(6):
-        heights, truth = sensor.observe(generator(seed), place)
+        heights, truth = sensor.observe(generator(seed), place, place_.SHIFTED)
         off = np.abs(heights - place.ground)[open_ground & np.isfinite(heights)]
         assert np.median(off) < 0.5
         assert np.isfinite(heights).mean() > 0.3
         assert set(np.unique(truth)) <= {-1, 0, 1} and (truth == 1).sum() > 0.8 * place.building.sum()
+
+
+def test_a_sparse_scan_leaves_most_cells_without_a_height() -> None:
+    place, sparse = place_.draw_place(generator(4), 96.0), replace(place_.TRAIN, points_per_m2=(0.3, 0.3))
+    known = [np.isfinite(sensor.observe(generator(seed), place, sparse)[0]).mean() for seed in range(12)]
+    assert min(known) < 0.1 < max(known), "holes, unless it is interpolated or photographed"
 
 
 def test_what_the_network_sees_knows_neither_height_above_the_sea_nor_direction() -> None:
