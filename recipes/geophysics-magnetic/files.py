@@ -10,7 +10,6 @@ from hive_runner.errors import InputError
 
 from .grid import Grid, checked, direction_in, in_nanotesla, metres_of, square
 from .netcdf import is_netcdf, read_netcdf
-from .tables import read_table
 
 RASTERS = (".tif", ".tiff", ".gxf", ".nc", ".grd", ".ers")
 TABLES = (".csv", ".xyz", ".txt", ".dat")
@@ -26,6 +25,8 @@ def read(path: Path, columns: str = "", spacing: float = 0.0) -> Grid:
         path = _only_raster(path)
     suffix = path.suffix.lower()
     if suffix in TABLES:
+        from .tables import read_table  # which loads what interpolates: half a second
+
         return checked(read_table(path, columns, spacing))
     if suffix in RASTERS:
         return checked(read_netcdf(path, columns) if is_netcdf(path) else _read_raster(path))

@@ -169,8 +169,8 @@ def _lattice(x: Array, y: Array) -> tuple[float, float] | None:
     if abs(sizes[0] - sizes[1]) <= SQUARE_TOLERANCE * sizes[0]:
         sizes = [float(np.mean(sizes))] * 2
     cells = (np.ptp(x) / sizes[0] + 1) * (np.ptp(y) / sizes[1] + 1)
-    square = max(sizes) / min(sizes) < 4  # else lines that happen to run along an axis
-    return (sizes[0], sizes[1]) if square and len(x) > 0.5 * cells and cells < 4 * MOST_CELLS else None
+    compact = max(sizes) / min(sizes) < 4  # else lines that happen to run along an axis
+    return (sizes[0], sizes[1]) if compact and len(x) > 0.5 * cells and cells < 4 * MOST_CELLS else None
 
 
 def _place(x: Array, y: Array, value: Array, sizes: tuple[float, float]) -> tuple[Array, float, float]:
