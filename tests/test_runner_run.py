@@ -291,6 +291,21 @@ def test_sigterm_saves_a_checkpoint_and_stops(tmp_path: Path, artifact: dict[str
     assert job.artifact() == artifact
 
 
+def test_workers_that_a_recipe_left_behind_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    """As a training does that was stopped between two of its batches, if a cycle keeps what makes them."""
+    train = """
+from hive_runner.ahead import made_ahead
+kept = []
+
+def train(run):
+    kept.append(made_ahead(abs, iter(range(-100, 0)), workers=2))
+    next(kept[0])
+    run.save_weights({}, {})
+"""
+    job = RunnerJob.make(tmp_path / "job", recipe(tmp_path / "leaves", train))
+    assert job.run().status == "succeeded"
+
+
 def test_sigterm_ends_a_prediction_at_once(tmp_path: Path) -> None:
     source = "import time\n\ndef predict(run):\n    run.progress(1)\n    time.sleep(60)\n"
     job = RunnerJob.make(tmp_path / "job", recipe(tmp_path / "slow", "", predict=source), "predict", output="x")

@@ -212,6 +212,14 @@ def _remove_one(path: str) -> None:
         return
 
 
+def _end_workers() -> None:
+    """End the processes that a recipe left behind: a training that was stopped between two batches leaves those that
+    make them, and waiting for these, as multiprocessing does at the end, would never end."""
+    if multiprocessing := sys.modules.get("multiprocessing"):
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+
 def command() -> NoReturn:
     """The process of a run, from its arguments to its exit code."""
     gc.freeze()  # what stands here stays: the collector need not look at it
@@ -219,8 +227,8 @@ def command() -> NoReturn:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # log.txt is followed while it grows
     code = main(sys.argv[1:])
-    # The result is written. End without waiting for a thread the recipe forgot or for torch to take itself apart,
-    # but let worker processes be ended by their pools.
+    # The result is written. End without waiting for a thread the recipe forgot or for torch to take itself apart.
+    _end_workers()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
