@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="gradients are torch's")
 
-from hive_runner.data_parallel import mean_gradients, part  # noqa: E402
+from hive_runner.data_parallel import makers, mean_gradients, part  # noqa: E402
 from hive_runner.fitting import Fitting, adamw  # noqa: E402
 
 STEPS = 8
@@ -152,3 +152,9 @@ def test_nothing_stays_behind_when_the_training_fails() -> None:
         next(gradients)
         raise KeyError("training")
     assert not active_children()
+
+
+def test_where_a_gpu_differentiates_all_cores_make_samples() -> None:
+    assert makers("cpu", 16, 2) == 1
+    assert makers("cuda", 16, 2) == 8
+    assert makers("cuda", 1, 2) == 1

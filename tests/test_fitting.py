@@ -105,6 +105,16 @@ def test_stopped_and_gone_on_with_it_ends_with_the_same_bytes(after: int) -> Non
     assert same(fitted(Told(), stopped.saved), fitted(Told()))
 
 
+def test_going_on_leaves_the_state_as_it_was() -> None:
+    """A checkpoint is read to the CPU: what is copied from it goes where the model is."""
+    stopped = Told(stop_after=5)
+    with pytest.raises(Stopped):
+        fitted(stopped)
+    before = _copied(stopped.saved["average"])
+    fitted(Told(), stopped.saved)
+    assert same(stopped.saved["average"], before)
+
+
 def test_a_later_stage_numbers_its_checkpoints_on_and_keeps_what_came_before() -> None:
     told = Told(stop_after=2)
     with pytest.raises(Stopped):

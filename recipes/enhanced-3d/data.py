@@ -125,7 +125,9 @@ def _crop(view: View, near: NDArray[np.int64], rng: np.random.Generator) -> Crop
     return Crops(laid(view.coarse[fine][None]), laid(view.truth[fine][None]), laid(lifted))
 
 
-def batches(steps: range, objects: int, share: range, make: Callable[[int], list[Crops]]) -> Iterator[Crops]:
+def batches(
+    steps: range, objects: int, share: range, workers: int, make: Callable[[int], list[Crops]]
+) -> Iterator[Crops]:
     """A share of the batches of these steps: a crop of each of its objects. GROUP times as many take turns, so that the
     network does not follow the few it has just seen.
 
@@ -135,7 +137,7 @@ def batches(steps: range, objects: int, share: range, make: Callable[[int], list
     groups = range(steps.start // turns, -(-steps.stop // turns))
     rows = range(groups.start * GROUP, groups.stop * GROUP)
     numbers = (row * objects + each for row in rows for each in share)
-    crops_of = made_ahead(make, numbers, workers=1, ahead=(1 + GROUP) * len(share))
+    crops_of = made_ahead(make, numbers, workers, ahead=(1 + GROUP) * len(share))
     for group in groups:
         together = [[next(crops_of) for _ in share] for _ in range(GROUP)]
         for turn in range(turns):

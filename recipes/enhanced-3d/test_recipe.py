@@ -158,8 +158,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, table: np.ndarray) -> Path:
 def test_the_same_crops_come_after_a_resume(corpus: Path) -> None:
     make = partial(data.make_crops, 3, corpus=corpus)
     last = data.GROUP * data.VIEWS  # the first step of the second group
-    whole = list(data.batches(range(last + 1), 1, range(1), make))
-    again = list(data.batches(range(last, last + 1), 1, range(1), make))
+    whole = list(data.batches(range(last + 1), 1, range(1), 1, make))
+    again = list(data.batches(range(last, last + 1), 1, range(1), 2, make))
     assert len(whole) == last + 1 and len(again) == 1
     for name in ("coarse", "truth", "lifted"):
         assert np.array_equal(getattr(whole[last], name), getattr(again[0], name))
@@ -175,7 +175,7 @@ def test_shares_of_a_batch_see_other_objects() -> None:
     steps = range(2 * data.GROUP * data.VIEWS)
 
     def numbers(share: range) -> list[list[int]]:
-        return [batch.coarse[:, 0].tolist() for batch in data.batches(steps, 3, share, crops_with_the_number)]
+        return [batch.coarse[:, 0].tolist() for batch in data.batches(steps, 3, share, 1, crops_with_the_number)]
 
     whole = numbers(range(3))
     assert whole == [one + other for one, other in zip(numbers(range(1)), numbers(range(1, 3)), strict=True)]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hive_runner.ahead import made_ahead
+from hive_runner.data_parallel import makers
 
 from .base import make_base_view, open_base
 from .data import batches, make_crops, open_corpus
 from .evaluate import Places, choose_trust, evaluate
 from .figure import draw_figures
-from .fit import fit
+from .fit import SHARES, fit
 from .refine import Refiner, Trust
 from .volume import distance
 
@@ -31,7 +32,8 @@ def train(run: Run) -> None:
     run.phase("reconstruct training pictures", total=params.base_views)
     views = reconstruct(run, corpus, base)
     make = partial(make_crops, run.seed, corpus=corpus, base_views=views, share=params.base_share)
-    tensors = fit(run, lambda steps, share: batches(steps, params.objects, share, make), state)
+    workers = makers(run.device, run.cpus, SHARES)
+    tensors = fit(run, lambda steps, share: batches(steps, params.objects, share, workers, make), state)
 
     places = Places(corpus, base, run.seed)
     refiner = Refiner(tensors, Trust(), Trust(), run.threads)

@@ -37,7 +37,7 @@ def train(run: Run) -> None:
         weighted = sum((WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(()))
         fitting.learn(weighted, **{f"{name}_loss": part.item() for name, part in parts.items()})
 
-    average = fitting.average
+    average = fitting.weights()
     config = calibrate(run, average)
     run.save_weights(average, config)
     evaluate(run, average, config)

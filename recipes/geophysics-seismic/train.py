@@ -42,7 +42,7 @@ def train(run: Run) -> None:
             )
             fitting.follow(class_loss=class_loss, timing_loss=timing_loss)
 
-    average = fitting.average
+    average = fitting.weights()
     calibration = calibrate(run, Picker(average, {}, run.threads), run.params.held_out_windows)
     config = {"phases": ["P", "S"], "rate_hz": 100.0, "steps": steps, **calibration}
     run.save_weights(average, config)

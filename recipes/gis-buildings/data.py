@@ -75,7 +75,7 @@ def _turned(channels: NDArray[np.float32], truth: NDArray[np.int8], rng: np.rand
 
 
 def batches(
-    make: Callable[[int], list[Crops]], places: int, first_step: int, steps: int, share: int
+    make: Callable[[int], list[Crops]], places: int, first_step: int, steps: int, share: int, workers: int
 ) -> Iterator[Crops]:
     """One share of the batches of steps first_step..steps-1: a crop of each of `places` places, which serve for VIEWS
     steps.
@@ -84,7 +84,7 @@ def batches(
     """
     groups = range(first_step // VIEWS, -(-steps // VIEWS))
     own = part(places, share, SHARES)
-    views_of = made_ahead(make, (group * places + k for group in groups for k in own), 1, 2 * len(own))
+    views_of = made_ahead(make, (group * places + k for group in groups for k in own), workers, 2 * len(own))
     for group in groups:
         views = [next(views_of) for _ in own]
         for turn in range(VIEWS):

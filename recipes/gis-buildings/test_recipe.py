@@ -90,8 +90,8 @@ def test_the_ground_is_found_under_a_hall() -> None:
 def test_the_same_crops_come_after_a_resume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data, "PLACE_M", 96.0)
     make = partial(data.make_views, 3)
-    whole = list(data.batches(make, places=3, first_step=0, steps=18, share=1))
-    again = list(data.batches(make, places=3, first_step=5, steps=18, share=1))
+    whole = list(data.batches(make, places=3, first_step=0, steps=18, share=1, workers=1))
+    again = list(data.batches(make, places=3, first_step=5, steps=18, share=1, workers=2))
     assert len(whole) == 18 and len(again) == 13
     for a, b in zip(whole[5:], again, strict=True):
         assert np.array_equal(a.channels, b.channels) and np.array_equal(a.truth, b.truth)
@@ -103,7 +103,9 @@ def numbered(index: int) -> list[data.Crops]:
 
 
 def test_the_shares_have_the_places_of_a_batch_between_them() -> None:
-    shares = [list(data.batches(numbered, places=3, first_step=15, steps=18, share=share)) for share in range(2)]
+    shares = [
+        list(data.batches(numbered, places=3, first_step=15, steps=18, share=share, workers=1)) for share in range(2)
+    ]
     for step, parts in enumerate(zip(*shares, strict=True), start=15):
         group, turn = divmod(step, data.VIEWS)
         assert np.concatenate([part.channels.ravel() for part in parts]).tolist() == [3 * group + k for k in range(3)]

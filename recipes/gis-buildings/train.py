@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from hive_runner.data_parallel import mean_gradients
+from hive_runner.data_parallel import makers, mean_gradients
 from hive_runner.fitting import Fitting, adamw
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
@@ -86,7 +86,8 @@ def fit(
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
     first = fitting.resume(state)
     run.phase(f"train on {stage}", total=steps)
-    streams = [partial(batches, make, run.params.places, first, steps, share) for share in range(SHARES)]
+    workers = makers(run.device, run.cpus, SHARES)
+    streams = [partial(batches, make, run.params.places, first, steps, share, workers) for share in range(SHARES)]
     with mean_gradients(model, partial(losses, model, precision, run.device), streams, run.cpus) as gradients:
         for parts in gradients:
             fitting.follow(**parts)

@@ -95,6 +95,28 @@ def height_channels(height: Tensor) -> Tensor:
 
 def sample_cells(grid: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Bilinear values of grid (B, C, H, W) at (B, N) fractional rows and columns, cell centres at .5 -> (B, N, C)."""
+    if not grid.is_cpu:
+        return _gather_cells(grid.float(), row, column)
     place = torch.stack([column * (2 / grid.shape[3]) - 1, row * (2 / grid.shape[2]) - 1], dim=-1)
     values = functional.grid_sample(grid.float(), place[:, None], padding_mode="border", align_corners=False)
     return values[:, :, 0].transpose(1, 2)
+
+
+def _gather_cells(grid: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """The same, slower, for a GPU, where the gradient of grid_sample depends on the order of additions."""
+    size = torch.tensor(grid.shape[2:], device=grid.device)[:, None, None]
+    at = torch.stack([row, column]) - 0.5
+    at = torch.minimum(at.clamp(min=0), (size - 1).to(at.dtype))
+    low = at.floor()
+    share = at - low
+    near = low.long()
+    far = torch.minimum(near + 1, size - 1)
+    image = torch.arange(len(grid), device=grid.device)[:, None]
+    cells = grid.permute(0, 2, 3, 1)
+
+    def along(rows: Tensor) -> Tensor:
+        weight = share[1][..., None]
+        return cells[image, rows, near[1]] * (1 - weight) + cells[image, rows, far[1]] * weight
+
+    weight = share[0][..., None]
+    return along(near[0]) * (1 - weight) + along(far[0]) * weight

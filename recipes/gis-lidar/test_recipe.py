@@ -58,6 +58,19 @@ def test_nor_do_low_echoes_that_come_in_a_cluster() -> None:
     assert ground[near].all() and np.mean(features.smrf_ground(xyz) != ground) < 0.02
 
 
+def test_what_a_gpu_reads_between_cells_is_what_a_processor_reads() -> None:
+    generator = torch.Generator().manual_seed(0)
+    grid = torch.randn(2, 3, 5, 7, generator=generator, requires_grad=True)
+    row, column = (torch.rand(2, 200, generator=generator) * (side + 2) - 1 for side in (5, 7))  # some lie outside
+    gradients = []
+    for read in (model.sample_cells, model._gather_cells):
+        found = read(grid, row, column)
+        assert found.shape == (2, 200, 3)
+        gradients.append((found, *torch.autograd.grad(found.square().sum(), grid)))
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 def test_thinning_keeps_one_point_a_voxel_and_spares_what_stands_alone() -> None:
     xyz = np.random.default_rng(1).uniform(0, 10, (40_000, 3)) * [1, 1, 0.01]
     wire = np.stack([np.arange(0, 10, 0.3), np.full(34, 5.0), np.full(34, 20.0)], axis=1)

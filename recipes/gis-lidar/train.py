@@ -52,7 +52,7 @@ def train(run: Run) -> None:
             class_loss + TERRAIN_WEIGHT * terrain_loss, class_loss=class_loss.item(), terrain_loss=terrain_loss.item()
         )
 
-    average = fitting.average
+    average = fitting.weights()
     config = {
         "classes": list(CLASSES), "names": list(NAMES), "precision": precision, "steps": steps,
         "experimental_classes": [9, 15, 17],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from hive_runner.ahead import made_ahead
-from hive_runner.data_parallel import mean_gradients
+from hive_runner.data_parallel import makers, mean_gradients
 from hive_runner.fitting import Fitting, adamw
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
@@ -62,18 +62,19 @@ def fit(run: Run, folder: Path) -> dict[str, Tensor]:
     run.log(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {precision}")
     steps = range(fitting.resume(run.resume()), params.steps)
     run.phase("train", total=params.steps)
-    streams = [partial(batches, run.seed, folder, params.batch, steps, share) for share in range(SHARES)]
+    workers = makers(run.device, run.cpus, SHARES)
+    streams = [partial(batches, run.seed, folder, params.batch, steps, share, workers) for share in range(SHARES)]
     with mean_gradients(net, partial(losses, net, precision, run.device), streams, run.cpus) as gradients:
         for parts in gradients:
             fitting.follow(**parts)
     return fitting.weights()
 
 
-def batches(seed: int, folder: Path, size: int, steps: range, share: int) -> Iterator[Batch]:
+def batches(seed: int, folder: Path, size: int, steps: range, share: int, workers: int) -> Iterator[Batch]:
     """One share of the batch of each step."""
     first, end = (size * (share + k) // SHARES for k in (0, 1))
     views = (range(step * size + first, step * size + end) for step in steps)
-    return made_ahead(partial(make_batch, seed, folder), views, workers=1)
+    return made_ahead(partial(make_batch, seed, folder), views, workers)
 
 
 def losses(net: ShapeNet, precision: str, device: str, batch: Batch) -> dict[str, Tensor]:
@@ -94,12 +95,11 @@ def losses(net: ShapeNet, precision: str, device: str, batch: Batch) -> dict[str
     colour = (answer.behind.permute(0, 2, 3, 1)[wanted] - behind[wanted].float() / 255).abs().mean()
     elevation = (answer.elevation_deg - torch.from_numpy(batch.elevation_deg).to(device)) / 20
     fov = (answer.fov_deg - torch.from_numpy(batch.fov_deg).to(device)) / 10
-    zero = torch.zeros(())
     return {
         "entropy_loss": entropy,
         "dice_loss": 0.5 * dice,
         "depth_loss": 0.5 * (answer.depth[known] - depth[known]).abs().mean(),
         "colour_loss": 0.2 * colour,
-        "view_loss": 0.1 * functional.smooth_l1_loss(elevation, zero.expand_as(elevation))
-        + 0.03 * functional.smooth_l1_loss(fov, zero.expand_as(fov)),
+        "view_loss": 0.1 * functional.smooth_l1_loss(elevation, torch.zeros_like(elevation))
+        + 0.03 * functional.smooth_l1_loss(fov, torch.zeros_like(fov)),
     }

@@ -42,6 +42,9 @@ class Voxels:
     colour: Tensor
     coloured: Tensor
 
+    def to(self, device: str) -> Voxels:
+        return Voxels(self.filled.to(device), self.colour.to(device), self.coloured.to(device))
+
 
 def fold(x: Tensor, side: int) -> Tensor:
     """(B, C, n, n, n) -> (B, C side^3, n/side, n/side, n/side)."""
@@ -129,7 +132,7 @@ def weight_of_thin(filled: Tensor) -> Tensor:
     """(B, 64, 64, 64), 1 .. 1 + THIN_WEIGHT: the more, the less matter there is around, if there is any. Legs and slats
     have few cells; unweighted they are the first to be left out."""
     around = functional.avg_pool3d(functional.avg_pool3d(filled[:, None], 4), 3, stride=1, padding=1)
-    more = torch.where(around > 0, THIN_WEIGHT * (1 - around / THICK).clamp(min=0), torch.zeros(()))
+    more = torch.where(around > 0, THIN_WEIGHT * (1 - around / THICK).clamp(min=0), 0.0)
     return functional.interpolate(1 + more, scale_factor=4)[:, 0]
 
 

@@ -35,6 +35,9 @@ class Encoded:
     def pick(self, index: Tensor) -> Encoded:
         return Encoded(self.words[index], self.present[index], self.sentence[index])
 
+    def to(self, device: str) -> Encoded:
+        return Encoded(self.words.to(device), self.present.to(device), self.sentence.to(device))
+
 
 class SentenceEncoder:
     def __init__(self) -> None:

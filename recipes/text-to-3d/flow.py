@@ -122,9 +122,11 @@ class Flow(nn.Module):
 
 def loss(flow: Flow, numbers: Tensor, said: Encoded, unheeded: float) -> Tensor:
     """Squared error of the velocity. unheeded: share of the sentences that are hidden, for guidance."""
-    time = torch.sigmoid(torch.randn(len(numbers)) - 0.4)[:, None]  # most of it in the middle (Esser et al. 2024)
+    drawn = torch.randn(len(numbers), device=numbers.device)
+    time = torch.sigmoid(drawn - 0.4)[:, None]  # most of it in the middle (Esser et al. 2024)
     noise = torch.randn_like(numbers)
-    end = flow(time * numbers + (1 - time) * noise, time[:, 0], said, torch.rand(len(numbers)) >= unheeded)
+    kept = torch.rand(len(numbers), device=numbers.device) >= unheeded
+    end = flow(time * numbers + (1 - time) * noise, time[:, 0], said, kept)
     return ((end - numbers) / (1 - time).clamp(min=LEAST_LEFT)).square().mean()
 
 
@@ -150,5 +152,5 @@ def _norm(x: Tensor) -> Tensor:
 
 def _waves(time: Tensor) -> Tensor:
     """(B,) -> (B, 64): cosines and sines of 32 frequencies."""
-    angle = time[:, None] * torch.exp(torch.arange(32) * (math.log(1000) / 31))
+    angle = time[:, None] * torch.exp(torch.arange(32, device=time.device) * (math.log(1000) / 31))
     return torch.cat([torch.cos(angle), torch.sin(angle)], dim=1)

@@ -51,14 +51,14 @@ def train(run: Run) -> None:
     state = run.resume() or {"stage": "autoencoder", "step": 0}
 
     torch.manual_seed(run.seed)
-    encoder = Autoencoder().to(memory_format=torch.channels_last_3d)
+    encoder = Autoencoder().to(run.device, memory_format=torch.channels_last_3d)
     average = state.get("autoencoder")
     if average is None:
 
         def of_shapes(step: int, share: int) -> Tensor:
             rng = share_rng(run, LATENT_STREAM, step, share)
             count = len(part(params.autoencoder_batch, share, SHARES))
-            return encoder(shapes.disturbed(rng.choice(shapes.training, count), rng))
+            return encoder(shapes.disturbed(rng.choice(shapes.training, count), rng).to(run.device))
 
         average = fit(
             run, "autoencoder", encoder, of_shapes, params.autoencoder_steps, params.autoencoder_rate, state, {}
@@ -70,7 +70,7 @@ def train(run: Run) -> None:
     run.phase("encode shapes and captions")
     rng = run.rng(LESSON_STREAM)
     lessons = draw_lessons(shapes, params.repaints, rng)
-    latents = latents_of(encoder.encode, shapes, lessons, run.cpus)
+    latents = latents_of(lambda some: encoder.encode(some.to(run.device)).cpu(), shapes, lessons, run.cpus)
     torch.manual_seed(run.seed + 1)
     basis = flow.Basis.of(latents, params.components)
     numbers = basis.inward(latents)
@@ -80,14 +80,14 @@ def train(run: Run) -> None:
     sentences = SentenceEncoder().encode([caption for each in told for caption in each])
     taught = Taught(lessons, told, sentences)
 
-    guide = flow.Flow(numbers.shape[1], params.width, params.layers)
+    guide = flow.Flow(numbers.shape[1], params.width, params.layers).to(run.device)
     chances = chances_of(lessons)
 
     def of_latents(step: int, share: int) -> Tensor:
         rng = share_rng(run, FLOW_STREAM, step, share)
         which = rng.choice(len(lessons), len(part(params.flow_batch, share, SHARES)), p=chances)
         said = sentences.pick(torch.from_numpy(which * params.captions + rng.integers(0, params.captions, len(which))))
-        return flow.loss(guide, numbers[torch.from_numpy(which)], said, params.unheeded)
+        return flow.loss(guide, numbers[torch.from_numpy(which)].to(run.device), said.to(run.device), params.unheeded)
 
     guided = fit(run, "flow", guide, of_latents, params.flow_steps, params.flow_rate, state, {"autoencoder": average})
     tensors = {f"autoencoder.{name}": tensor for name, tensor in average.items()}

@@ -50,6 +50,11 @@ def mean_gradients(
         yield _side_by_side(parameters, losses, streams[0], others)
 
 
+def makers(device: str, cpus: int, shares: int) -> int:
+    """How many processes make the samples of a share: all cores together, where a GPU differentiates."""
+    return 1 if device == "cpu" else max(1, cpus // shares)
+
+
 def part(count: int, share: int, shares: int) -> range:
     """Which of 0..count-1 are of a share."""
     return range(count * share // shares, count * (share + 1) // shares)

@@ -70,7 +70,8 @@ class Fitting:
         """Go on from a state that a checkpoint held, if it holds steps of this model. -> the next step."""
         if state and state["step"]:
             self.model.load_state_dict(state["model"])
-            self.average = state["average"]
+            for name, tensor in state["average"].items():
+                self.average[name].copy_(tensor)  # which may be on a GPU; a checkpoint is read to the CPU
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = state["step"]
         return self.step
