@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from hive_runner.fitting import Fitting, adamw
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
@@ -29,7 +30,7 @@ def train(run: Run) -> None:
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     model = PillarNet(len(CLASSES)).to(run.device, memory_format=torch.channels_last)
-    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
+    optimiser = muon(model, run.params.learning_rate, 0.02, plain=("stem", "offset", "head"))
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
 

@@ -1,0 +1,94 @@
+"""Muon (Jordan et al. 2024): steps whose matrices have been made orthogonal. Needs torch.
+
+A gradient of a weight matrix is mostly a few directions; made orthogonal, all directions are learned at the same pace.
+Of the same samples it learns about twice as much as AdamW, for five small products of matrices a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hive_runner.fitting import adamw
+
+MOMENTUM = 0.95
+RATE = 0.02  # of the matrices: a step's length does not depend on the gradient's
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration: singular values come to .7 .. 1.2
+ITERATIONS = 5
+
+
+def muon(
+    model: torch.nn.Module, rate: float, weight_decay: float, plain: Iterable[str], matrix_rate: float = RATE
+) -> Both:
+    """Muon for matrices and convolutions; AdamW at `rate` for biases, scales and modules whose names begin with one of
+    `plain`: those that make inputs to features, or features to answers."""
+    beginnings = tuple(plain)
+    matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not name.startswith(beginnings)]
+    own = {id(p) for p in matrices}
+    others = torch.nn.ParameterList(p for p in model.parameters() if id(p) not in own)
+    return Both(Orthogonal(matrices, matrix_rate, weight_decay), adamw(others, rate, weight_decay))
+
+
+class Orthogonal(torch.optim.Optimizer):
+    """The part of Muon that steps matrices. A convolution is one: made channels x everything it sees."""
+
+    def __init__(self, matrices: Iterable[Tensor], rate: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": rate, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                momentum.lerp_(p.grad, 1 - MOMENTUM)
+                ahead = p.grad.lerp(momentum, MOMENTUM)  # Nesterov's
+                turned = orthogonal(ahead.flatten(1))
+                scale = max(1.0, turned.shape[0] / turned.shape[1]) ** 0.5
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(turned.view(p.shape), alpha=-group["lr"] * scale)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """(m, n) -> about the nearest matrix whose rows, or columns, are orthonormal: singular values of .7 to 1.2.
+
+    Newton and Schulz's iteration, with the steeper polynomial of Jordan et al.
+    """
+    a, b, c = QUINTIC
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
+    if tall := x.shape[0] > x.shape[1]:
+        x = x.T
+    for _ in range(ITERATIONS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
+
+
+class Both:
+    """Two optimisers of one model, to be stepped as one."""
+
+    def __init__(self, *each: torch.optim.Optimizer) -> None:
+        self.each = each
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for one in self.each for group in one.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for one in self.each:
+            one.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        for one in self.each:
+            one.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"each": [one.state_dict() for one in self.each]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for one, its in zip(self.each, state["each"], strict=True):
+            one.load_state_dict(its)
