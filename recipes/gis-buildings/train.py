@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from hive_runner.data_parallel import makers, mean_gradients
-from hive_runner.fitting import Fitting, adamw
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
@@ -78,7 +79,7 @@ def fit(
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     model = HeightNet(channels).to(run.device, memory_format=torch.channels_last)
-    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
+    optimiser = muon(model, run.params.learning_rate, 0.02, plain=("stem.", "refine", "answer"))
     fitting = Fitting(
         run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY,
         earlier_steps=0 if stage == "heights" else run.params.steps, kept={**earlier, "stage": stage},
