@@ -40,7 +40,9 @@ SHORT = {
     "enhanced-3d": {"base_views": 2},
     "text-to-3d": {"shapes": 200, "further": 0, "autoencoder_steps": 150, "components": 128},
 }
+STOPS = 2
 STOPPED = 75  # exit code: it may go on later
+LAST_PHASE = {"text-to-3d": "flow"}  # where there are several
 START_S = 240.0  # to the first step at most: compilation, samples
 SETTLING_S = 2.0  # the first steps of a phase wait for their samples
 
@@ -82,6 +84,9 @@ class Execution:
         lines = file.read_text().splitlines(keepends=True) if file.exists() else []
         return [event for line in lines if line.endswith("\n") and (event := RunEvent.parse(line))]
 
+    def checkpoints(self) -> int:
+        return sum(event.kind == "checkpoint" for event in self.events())
+
     def digest(self) -> str:
         weights = self.work / "out" / "weights.safetensors"
         return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
@@ -101,47 +106,58 @@ def smoke(work: Path, recipe: Recipe, machine: Machine) -> str:
         shutil.copytree(BUILT_IN / recipe.name, kept / "recipe")
     if not whole.digest():
         return f"failed: {whole.why()}" if code else "ok"
-    pieces, stops = Execution(work / "pieces", recipe, "smoke", machine), 0
-    while True:
-        process = pieces.start(HIVE_CHECKPOINT_S="0")
-        before = sum(event.kind == "checkpoint" for event in pieces.events())
-        while process.poll() is None:
-            if sum(event.kind == "checkpoint" for event in pieces.events()) > before and stops < 2:
-                process.send_signal(signal.SIGTERM)
-                stops += 1
-                break
-            time.sleep(0.02)
-        if process.wait() != STOPPED:
-            break
+    pieces = Execution(work / "pieces", recipe, "smoke", machine)
+    stops = in_pieces(pieces)
     same = "same bytes" if pieces.digest() == whole.digest() else "OTHER BYTES"
     return f"ok; stopped {stops} times: {same}" + (f"; later failed: {whole.why()}" if code else "")
 
 
+def in_pieces(execution: Execution) -> int:
+    """Run it to its end, but stop it at its first checkpoint, and again at the next. -> how often it stopped."""
+    for stops in range(STOPS + 1):
+        before = execution.checkpoints()
+        process = execution.start(HIVE_CHECKPOINT_S="0")
+        while stops < STOPS and process.poll() is None:
+            if execution.checkpoints() > before:
+                process.send_signal(signal.SIGTERM)
+                break
+            time.sleep(0.02)
+        if process.wait() != STOPPED:
+            return stops
+    return STOPS
+
+
 def pace(work: Path, recipe: Recipe, machine: Machine, seconds: float) -> dict[str, float]:
-    """Steps per second of each training phase."""
+    """Steps per second of each training phase, until the last of them has been watched for so long."""
     execution = Execution(work, recipe, "standard", machine, **SHORT.get(recipe.name, {}))
-    process, found = execution.start(HIVE_CHECKPOINT_S="1000000"), {}
+    process = execution.start(HIVE_CHECKPOINT_S="1000000")
+    found: dict[str, float] = {}
     ends = time.monotonic() + START_S
     try:
         while process.poll() is None and time.monotonic() < ends:
             time.sleep(0.2)
-            steps: dict[str, list[RunEvent]] = {}
-            for event in execution.events():
-                if event.kind == "progress" and event.phase.startswith("train"):
-                    steps.setdefault(event.phase, []).append(event)
-            for phase, seen in steps.items():
+            for phase, seen in by_phase(execution.events()).items():
                 settled = [event for event in seen if event.at - seen[0].at >= SETTLING_S]
-                if len(settled) > 1:
-                    first, last = settled[0], settled[-1]
-                    found[phase] = (last.step - first.step) / max(last.at - first.at, 1e-3)
-                    if last.at - first.at > seconds and (recipe.name != "text-to-3d" or phase.endswith("flow")):
-                        return found
+                watched_s = settled[-1].at - settled[0].at if settled else 0.0
+                if watched_s > 0:
+                    found[phase] = (settled[-1].step - settled[0].step) / watched_s
+                if watched_s > seconds and phase.endswith(LAST_PHASE.get(recipe.name, "")):
+                    return found
         if not found:
             print(f"  {recipe.name}: {execution.why()}", flush=True)
         return found
     finally:
         process.kill()
         process.wait()
+
+
+def by_phase(events: Sequence[RunEvent]) -> dict[str, list[RunEvent]]:
+    """The progress of what is training."""
+    found: dict[str, list[RunEvent]] = {}
+    for event in events:
+        if event.kind == "progress" and event.phase.startswith("train"):
+            found.setdefault(event.phase, []).append(event)
+    return found
 
 
 def main() -> None:
