@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from hive_runner.ahead import made_ahead
 from hive_runner.data_parallel import makers, mean_gradients
-from hive_runner.fitting import Fitting, adamw
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
 from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +24,7 @@ from .model import ShapeNet
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
-WARMUP_STEPS = 100
+WARMUP_STEPS = 50
 EMA_DECAY = 0.998
 SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 
@@ -57,7 +58,7 @@ def fit(run: Run, folder: Path) -> dict[str, Tensor]:
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     net = ShapeNet().to(run.device, memory_format=torch.channels_last)
-    optimiser = adamw(net, params.learning_rate, weight_decay=0.03)
+    optimiser = muon(net, params.learning_rate, 0.02, plain=("stem", "place", "view", "coarse", "answer"))
     fitting = Fitting(run, net, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {precision}")
     steps = range(fitting.resume(run.resume()), params.steps)
