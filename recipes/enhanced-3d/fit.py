@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from hive_runner.data_parallel import mean_gradients, part
-from hive_runner.fitting import Fitting, adamw
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,7 +34,7 @@ def fit(run: Run, stream: Callable[[range, range], Iterator[Crops]], state: dict
     params = run.params
     torch.manual_seed(run.seed)
     model = RefineNet().to(run.device, memory_format=torch.channels_last_3d)
-    optimiser = adamw(model, params.learning_rate, weight_decay=0.01)
+    optimiser = muon(model, params.learning_rate, 0.01, plain=("stem.", "answer"))
     fitting = Fitting(run, model, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
     steps = range(fitting.resume(state), params.steps)
