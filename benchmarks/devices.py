@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,10 @@ class Execution:
     def start(self, **environment: str) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "hive_runner", str(self.work / "spec.json")]
         with open(self.work / "log.txt", "ab") as log:
-            return subprocess.Popen(argv, env={**os.environ, **environment}, stdout=log, stderr=log)
+            # A group of its own: a run that is killed leaves processes that make its samples.
+            return subprocess.Popen(
+                argv, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+            )
 
     def events(self) -> list[RunEvent]:
         file = self.work / "events.jsonl"
@@ -147,7 +151,8 @@ def pace(work: Path, recipe: Recipe, machine: Machine, seconds: float) -> dict[s
             print(f"  {recipe.name}: {execution.why()}", flush=True)
         return found
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
