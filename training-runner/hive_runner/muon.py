@@ -1,7 +1,8 @@
 """Muon (Jordan et al. 2024): steps whose matrices have been made orthogonal. Needs torch.
 
 A gradient of a weight matrix is mostly a few directions; made orthogonal, all directions are learned at the same pace.
-Of the same samples it learns about twice as much as AdamW, for five small products of matrices a step.
+image-to-3d learns by it from 24,000 views what AdamW tells it from 48,000, for some products of small matrices a step;
+geophysics-seismic gained nothing.
 """
 
 from __future__ import annotations
@@ -20,16 +21,13 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration: singular values come to
 ITERATIONS = 5
 
 
-def muon(
-    model: torch.nn.Module, rate: float, weight_decay: float, plain: Iterable[str], matrix_rate: float = RATE
-) -> Both:
+def muon(model: torch.nn.Module, rate: float, weight_decay: float, plain: tuple[str, ...]) -> Both:
     """Muon for matrices and convolutions; AdamW at `rate` for biases, scales and modules whose names begin with one of
     `plain`: those that make inputs to features, or features to answers."""
-    beginnings = tuple(plain)
-    matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not name.startswith(beginnings)]
+    matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not name.startswith(plain)]
     own = {id(p) for p in matrices}
     others = torch.nn.ParameterList(p for p in model.parameters() if id(p) not in own)
-    return Both(Orthogonal(matrices, matrix_rate, weight_decay), adamw(others, rate, weight_decay))
+    return Both(Orthogonal(matrices, RATE, weight_decay), adamw(others, rate, weight_decay))
 
 
 class Orthogonal(torch.optim.Optimizer):
@@ -44,7 +42,10 @@ class Orthogonal(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                momentum = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                state = self.state[p]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(p)
+                momentum = state["momentum"]
                 momentum.lerp_(p.grad, 1 - MOMENTUM)
                 ahead = p.grad.lerp(momentum, MOMENTUM)  # Nesterov's
                 turned = orthogonal(ahead.flatten(1))
