@@ -3,7 +3,7 @@
     python benchmarks/devices.py [--device cuda] [--cpus 4] [--seconds 15] [--at-once 4] [RECIPE...]
 
 Each recipe is run by hive's runner, without a sandbox. First the smoke profile, twice: once in one go, once stopped at
-every checkpoint and taken up again; the weights must be equal bytes. Then the standard profile on the device with
+two of its checkpoints and taken up again; the weights must be equal bytes. Then the standard profile on the device with
 `--cpus` cores to make its samples, and on the CPU with the cores that the recipe asks for, until each of its training
 phases has been watched for some seconds. A recipe that needs other packages gets those that the smoke profile made.
 """
@@ -26,11 +26,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hive_runner.__main__ import EXIT_CODES
 from hive_runner.contract import JobSpec, RunEvent
 
 from hive.model import Recipe
 from hive.plan import Choices, pick_params
 from hive.recipe import read_recipe
+from hive.versions import split_request
 
 BUILT_IN = Path(__file__).resolve().parent.parent / "recipes"
 ORDER = ("shape-corpus", "image-to-3d", "enhanced-3d", "text-to-3d", "gis-lidar", "gis-buildings",
@@ -42,7 +44,6 @@ SHORT = {
     "text-to-3d": {"shapes": 200, "further": 0, "autoencoder_steps": 150, "components": 128},
 }
 STOPS = 2
-STOPPED = 75  # exit code: it may go on later
 LAST_PHASE = {"text-to-3d": "flow"}  # where there are several
 START_S = 240.0  # to the first step at most: compilation, samples
 SETTLING_S = 2.0  # the first steps of a phase wait for their samples
@@ -55,7 +56,7 @@ class Machine:
 
 
 def bases_of(recipe: Recipe) -> list[str]:
-    return [text.partition(">")[0] for text in recipe.depends]
+    return [split_request(text)[0] for text in recipe.depends]
 
 
 class Execution:
@@ -126,7 +127,7 @@ def in_pieces(execution: Execution) -> int:
                 process.send_signal(signal.SIGTERM)
                 break
             time.sleep(0.02)
-        if process.wait() != STOPPED:
+        if process.wait() != EXIT_CODES["stopped"]:
             return stops
     return STOPS
 
