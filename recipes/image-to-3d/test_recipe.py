@@ -189,6 +189,34 @@ def test_fewer_triangles_stay_closed_and_near() -> None:
     assert not simplify.watertight(torn)
 
 
+def test_two_sheets_on_one_edge_are_parted_where_they_stand() -> None:
+    """Two tetrahedra that share an edge and, with opposite triangles, a face: a flake that goes."""
+    corners = np.float32([[0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]])
+    solid = np.int32([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]])
+    for other in ([0, 1, 4, 5], [0, 1, 2, 4]):
+        faces = np.concatenate([solid, np.int32(other)[solid]])
+        vertices, mended = simplify.mended(corners, faces)
+        colours = np.zeros((len(mended), 3), np.uint8)
+        assert simplify.watertight(Mesh(vertices, mended, colours))
+        made, given_ = (trimesh.Trimesh(v, f, process=False) for v, f in ((vertices, mended), (corners, faces)))
+        assert made.volume == pytest.approx(given_.volume) and made.is_watertight
+        assert set(map(tuple, corners[np.unique(faces)])) <= set(map(tuple, vertices))
+
+
+def test_thin_sheets_stay_closed_and_come_down_to_what_is_asked() -> None:
+    """A gyroid a few cells thick, of a rough surface: its sheets come together as edges collapse."""
+    x, y, z = np.mgrid[:64, :64, :64] / 5
+    gyroid = np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)
+    field = 0.3 - np.abs(gyroid) + np.random.default_rng(4).normal(0, 0.15, gyroid.shape)
+    field[[0, -1]] = field[:, [0, -1]] = field[:, :, [0, -1]] = -1
+    whole = load("shape-corpus", CORPUS, "surface").extract(field.astype(np.float32), 0.0)
+    for faces in (20_000, 4000):
+        fewer = simplify.simplified(whole, faces)
+        assert len(fewer.faces) <= faces < len(whole.faces)
+        read = trimesh.Trimesh(fewer.vertices, fewer.faces)  # corners in the same place become one
+        assert simplify.watertight(fewer) and read.is_watertight
+
+
 def test_the_balloon_is_round_and_retrieval_knows_its_own(view: Any) -> None:
     rgba = np.zeros((128, 128, 4), np.uint8)
     rows, columns = np.mgrid[:128, :128] - 63.5
