@@ -150,7 +150,7 @@ def simulated(sections: int) -> Iterator[Line]:
     """`sections` lines by finite elements and as many by finite volumes."""
     arrays, earth, grid, data, solver = map(recipe, ("arrays", "earth", "grid", "data", "solver"))
     even = grid.Grid.even(STATIONS)
-    coarse, fine = solver.Solver(even), solver.Solver(even, refine=2)
+    coarse, fine = solver.Solver(even), solver.Solver(even, refine=2 * recipe("interpret").FIT_REFINE)
     positions = np.arange(STATIONS, dtype=float)
     plans: dict[str, tuple[Any, FiniteElements]] = {}
     for index in range(sections):

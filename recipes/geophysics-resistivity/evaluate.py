@@ -13,7 +13,7 @@ from .arrays import layout
 from .data import LN10, Survey, describe, draw_data, draw_survey
 from .earth import SHIFTED, TRAINED
 from .grid import Floats, Grid
-from .interpret import Interpreter, without_network
+from .interpret import FIT_REFINE, Interpreter, without_network
 from .solver import Solver
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ def _quantile(mean: Floats, spread: Floats, truth: Floats, inside: Any) -> float
 
 
 def held_out(seed: int, count: int) -> Iterator[tuple[str, Survey, Floats, Floats]]:
-    """(array, survey, data, truth): 48 electrodes, 3 % noise, the data from a grid twice as fine as is inverted."""
+    """(array, survey, data, truth): 48 electrodes, 3 % noise, the data from a grid twice as fine as is fitted."""
     grid = Grid.even(STATIONS)
-    fine, coarse = Solver(grid, refine=2), Solver(grid)
+    fine, coarse = Solver(grid, refine=2 * FIT_REFINE), Solver(grid)
     surveys = {}
     for kind in HELD_OUT_ARRAYS:
         abmn = layout(kind, STATIONS)

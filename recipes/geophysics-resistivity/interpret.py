@@ -15,10 +15,12 @@ from .data import CHANNELS, LN10, Survey, describe, log_forward
 from .grid import Floats
 from .inversion import CLOSE, SMOOTH, SMOOTH_SPREAD, SOLVER_ERROR, Correlation, Inverted, gauss_newton, misfit
 from .model import SectionNet
+from .solver import solver_of
 
 ITERATIONS = 3
+FIT_REFINE = 2  # solver columns in a cell, twice as many as the network is taught with: near rough ground they matter
 OUTLIER = 3.5  # robust standard deviations from what all other readings foretell
-TAIL = 2.5  # standard errors beyond which a reading pulls no harder
+TAIL = 2.5  # typical misfits beyond which a reading pulls no harder
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,8 @@ class Interpreter:
     def _fit(
         survey: Survey, data: Floats, error: Floats, look: Look, close: Correlation, start: Floats | None
     ) -> Inverted:
-        return gauss_newton(
-            survey.solver, survey.abmn, data, error, look.log_rho, look.spread, close, ITERATIONS, start
-        )  # fmt: skip
+        solver = solver_of(survey.solver.grid, FIT_REFINE)
+        return gauss_newton(solver, survey.abmn, data, error, look.log_rho, look.spread, close, ITERATIONS, start)
 
     def interpret(self, survey: Survey, data: Floats, estimate_error: bool = False) -> Result:
         """data: (N,) log10 ohm m -> the model that fits them best among those that the network holds for likely.
@@ -109,8 +110,9 @@ class Interpreter:
         close = Correlation(survey.solver.grid, CLOSE)
         fit = self._fit(survey, data, error, look, close, None)
         size = np.abs(data - fit.predicted) / given
-        grow = max(float(np.median(size)) / 0.6745, 1.0) if estimate_error else 1.0
-        tails = np.sqrt(np.maximum(size / grow / TAIL, 1.0))
+        typical = max(float(np.median(size)) / 0.6745, 1.0)
+        grow = typical if estimate_error else 1.0
+        tails = np.sqrt(np.maximum(size / typical / TAIL, 1.0))
         if outliers.any() or grow > 1.25 or tails.max() > 1.5:  # what fits is trusted again, what does not, less
             outliers &= tails > 1.0
             error = given * grow * tails
@@ -126,9 +128,10 @@ def without_network(survey: Survey, data: Floats, iterations: int = 5) -> Invert
     """What Gauss-Newton makes of the data with a smooth prior of one level alone: the baseline."""
     level, start, _ = describe(survey, data[None])
     shape = survey.solver.grid.shape
+    grid = survey.solver.grid
     return gauss_newton(
-        survey.solver, survey.abmn, data, np.hypot(survey.error, SOLVER_ERROR), np.full(shape, level[0]),
-        np.full(shape, SMOOTH_SPREAD), Correlation(survey.solver.grid, SMOOTH), iterations, start[0],
+        solver_of(grid, FIT_REFINE), survey.abmn, data, np.hypot(survey.error, SOLVER_ERROR),
+        np.full(shape, level[0]), np.full(shape, SMOOTH_SPREAD), Correlation(grid, SMOOTH), iterations, start[0],
     )  # fmt: skip
 
 

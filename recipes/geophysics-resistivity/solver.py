@@ -242,5 +242,5 @@ def geometric_factors(positions: Floats, abmn: Abmn) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def solver_of(grid: Grid) -> Solver:
-    return Solver(grid)
+def solver_of(grid: Grid, refine: int = 1) -> Solver:
+    return Solver(grid, refine)

@@ -160,6 +160,18 @@ def test_three_bad_readings_are_set_apart_and_hardly_matter(survey: Any, reading
     assert np.abs(robust.fit.log_rho - clean.fit.log_rho)[survey.inside].mean() < 0.05
 
 
+def test_what_is_fitted_over_rough_ground_fits_on_a_finer_grid_too() -> None:
+    ground = np.full(LINE.grid.shape, 2.0)
+    ground[:3] += np.random.default_rng(3).choice([-0.6, 0.6], (3, LINE.grid.columns))
+    fine = solver.Solver(LINE.grid, refine=2 * interpret.FIT_REFINE)
+    observed = np.log10(fine.forward(ground, ABMN))
+    exact = data.Survey.plan(LINE, ABMN, np.full(len(ABMN), 0.01 / data.LN10))
+    with_network = untrained().interpret(exact, observed).fit
+    for fit in (with_network, interpret.without_network(exact, observed)):
+        finer = np.log10(fine.forward(fit.log_rho, ABMN))
+        assert inversion.misfit(observed, finer, exact.error) < 12  # 39 with a column of the solver's in a cell
+
+
 def test_errors_that_are_too_small_are_raised_where_they_are_a_guess(readings: Any) -> None:
     noisy = np.log10(readings) + 0.06 * np.random.default_rng(2).standard_normal(len(readings))
     guess = data.Survey.plan(LINE, ABMN, np.full(len(ABMN), 0.01 / data.LN10))
@@ -167,6 +179,8 @@ def test_errors_that_are_too_small_are_raised_where_they_are_a_guess(readings: A
     kept = untrained().interpret(guess, noisy, estimate_error=False)
     assert np.median(raised.error) > 2 * np.median(kept.error)
     assert raised.fit.chi2 < 2.0
+    given = np.hypot(guess.error, inversion.SOLVER_ERROR)
+    assert np.mean(kept.error > 1.2 * given) < 0.1  # a misfit that is typical makes no reading an outlier
 
 
 def test_the_network_takes_any_width_and_begins_with_the_linear_answer() -> None:
