@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hive_recipe_image_to_3d.simplify import SPARE, mended
 from hive_recipe_shape_corpus.export import Y_UP
 from hive_recipe_shape_corpus.mesh import F32, Mesh
 from hive_runner.errors import InputError
@@ -96,17 +97,23 @@ def painted(mesh: Mesh, like: Mesh) -> Mesh:
 
 
 def simplified(mesh: Mesh, faces: int) -> Mesh:
-    """At most so many triangles by collapsing edges (Garland & Heckbert 1997), closed if any of AGGRESSION leaves it
-    so, in the colours of before."""
+    """At most so many triangles by collapsing edges (Garland & Heckbert 1997), closed if it was and any of AGGRESSION
+    leaves it so, in the colours of before."""
     from fast_simplification import simplify
 
     if len(mesh.faces) <= faces:
         return mesh
-    fewer = []
+    closed, fewer = is_closed(mesh), []
     for aggression in AGGRESSION:
-        vertices, kept = simplify(mesh.vertices, mesh.faces, target_count=faces, agg=aggression)
-        made = Mesh(vertices.astype(np.float32), kept.astype(np.int32), np.zeros((len(kept), 3), np.uint8))
-        if is_closed(made):
-            return painted(made, mesh)
-        fewer.append(made)
-    return painted(min(fewer, key=lambda made: len(made.faces)), mesh)
+        target = int((1 - SPARE) * faces)
+        vertices, kept = simplify(mesh.vertices, mesh.faces, target_count=target, agg=aggression)
+        vertices, kept = vertices.astype(np.float32), kept.astype(np.int32)
+        if closed:
+            vertices, kept = mended(vertices, kept)
+        made = Mesh(vertices, kept, np.zeros((len(kept), 3), np.uint8))
+        torn = closed and not is_closed(made)
+        fewer.append((torn, len(kept), made))
+        if not torn and len(kept) <= faces:
+            break
+    _, _, best = min(fewer, key=lambda made: made[:2])
+    return painted(best, mesh)

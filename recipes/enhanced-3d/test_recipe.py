@@ -273,6 +273,16 @@ def test_fewer_triangles_keep_shape_and_colours() -> None:
     assert (fewer.colours[right > 0.05, 0] > 200).all() and (fewer.colours[right < -0.05, 2] > 200).all()
 
 
+def test_fewer_triangles_of_thin_sheets_stay_closed_and_an_open_mesh_has_fewer_too() -> None:
+    x, y, z = np.mgrid[:SIDE, :SIDE, :SIDE] / 6
+    sheets = np.abs(np.sin(x) * np.cos(y) + np.sin(y) * np.cos(z) + np.sin(z) * np.cos(x)) < 0.3
+    mesh = volume.surface(volume.distance(sheets & box_cells(90, 90, 90)))
+    fewer = files.simplified(mesh, 8000)
+    assert len(fewer.faces) <= 8000 and trimesh.Trimesh(fewer.vertices, fewer.faces).is_watertight
+    torn = files.simplified(mesh_.Mesh(mesh.vertices, mesh.faces[9:], mesh.colours[9:]), 8000)
+    assert 1000 < len(torn.faces) <= 8000
+
+
 def test_a_coarse_mesh_is_refined_with_what_is_told_beside_it(tmp_path: Path) -> None:
     artifact = tmp_path / "artifact"
     artifact.mkdir()
