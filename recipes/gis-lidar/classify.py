@@ -10,8 +10,8 @@ import torch
 from hive_runner.precision import autocast, has_bfloat16
 from numpy.typing import NDArray
 
-from .features import describe, kernel
-from .model import PillarNet
+from .features import Description, describe, kernel
+from .model import Committee, PillarNet
 
 CHUNK = 65536  # points the head takes at once: its activations stay in the cache
 LOW_VEGETATION_M = 0.5  # ASPRS 3 below, 4 up to
@@ -37,13 +37,13 @@ def _gather_cells(grid: Any, row: Any, column: Any) -> Any:
 
 
 class Classifier:
-    """A trained network and its settings, ready for blocks."""
+    """Trained networks and their settings, ready for blocks."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], threads: int = 1) -> None:
         torch.set_num_threads(threads)
         self.codes = np.array(config["classes"], np.uint8)
         self.favour = np.exp(np.array(config.get("favour", [0.0] * len(self.codes)), np.float32))
-        self.model = PillarNet(len(self.codes))
+        self.model = Committee(len(self.codes))
         self.model.load_state_dict(dict(tensors))
         self.model.eval().to(memory_format=torch.channels_last)
         self.precision = "bfloat16" if has_bfloat16("cpu") else "float32"
@@ -98,17 +98,23 @@ class Classifier:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(M, classes) probabilities and (M,) height above the predicted terrain of the wanted points."""
         block = describe(xyz, return_number, number_of_returns, wanted)
+        answers = [self._ask(net, block) for net in self.model]
+        probability, height = (np.mean(each, axis=0) for each in zip(*answers, strict=True))
+        return probability, height
+
+    def _ask(self, net: PillarNet, block: Description) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same of one network, for a block as it is described."""
         with autocast(self.precision, "cpu"):
-            features, offset = self.model.look(torch.from_numpy(block.grid)[None])
+            features, offset = net.look(torch.from_numpy(block.grid)[None])
         cells = torch.cat([features.float(), offset[:, None]], dim=1)[0].permute(1, 2, 0).contiguous().numpy()
-        height = np.empty(len(wanted), np.float32)
-        probability = np.empty((len(wanted), len(self.codes)), np.float32)
-        for start in range(0, len(wanted), CHUNK):
+        height = np.empty(len(block.row), np.float32)
+        probability = np.empty((len(height), len(self.codes)), np.float32)
+        for start in range(0, len(height), CHUNK):
             part = slice(start, start + CHUNK)
             here = torch.from_numpy(_gather_cells(cells, block.row[part], block.column[part]))
             above = torch.from_numpy(block.height[part]) - here[:, -1]
             with autocast(self.precision, "cpu"):
-                logits = self.model.decide(here[:, :-1], torch.from_numpy(block.points[part]), above)
+                logits = net.decide(here[:, :-1], torch.from_numpy(block.points[part]), above)
             probability[part] = torch.softmax(logits.float(), dim=1).numpy()
             height[part] = above.numpy()
         return probability, height

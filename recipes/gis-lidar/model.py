@@ -4,11 +4,13 @@
     point: 32 features where it stands (bilinear) + 40 local features + 6 of its height above the corrected terrain
            --MLP--> 9 class logits
 
-Heights stay in float32; the convolutions run in bfloat16 where the processor multiplies it natively.
+Two of them learn side by side and decide by the mean of their probabilities. Heights stay in float32; the convolutions
+run in bfloat16 where the processor multiplies it natively.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
@@ -21,6 +23,8 @@ from .features import GRID_CHANNELS, POINT_CHANNELS
 WIDTHS = (32, 48, 96, 128, 128)  # channels at 1, 2, 4, 8, 16 cells
 HIDDEN = 128
 HEIGHT_CHANNELS = 6
+MEMBERS = 2
+PLAIN = tuple(f"members.{member}.{part}" for member in range(MEMBERS) for part in ("stem", "offset", "head"))
 
 
 class Mix(nn.Linear):
@@ -76,6 +80,18 @@ class PillarNet(nn.Module):
     def decide(self, features: Tensor, points: Tensor, height: Tensor) -> Tensor:
         """features (N, 32) and points (N, 40) of each point, height (N,) above the corrected terrain -> logits."""
         return self.head(torch.cat([features, points, height_channels(height)], dim=1))
+
+
+class Committee(nn.Module):
+    """Networks that differ by the weights they began with. What one of them alone makes of a kind of place that the
+    simulator does not know is in part luck, and their mean is seldom worse than the better of them."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(PillarNet(classes) for _ in range(MEMBERS))
+
+    def __iter__(self) -> Iterator[PillarNet]:
+        return iter(self.members)
 
 
 def height_channels(height: Tensor) -> Tensor:

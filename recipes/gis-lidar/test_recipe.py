@@ -131,7 +131,7 @@ def test_sampling_cells_is_bilinear_in_training_and_in_prediction() -> None:
 
 def test_an_untrained_classifier_answers_where_it_is_asked_and_a_distant_origin_changes_little() -> None:
     torch.manual_seed(0)
-    net = model.PillarNet(len(data.CLASSES))
+    net = model.Committee(len(data.CLASSES))
     classifier = classify.Classifier(net.state_dict(), {"classes": list(data.CLASSES)})
     xyz, _ = hall_on_a_slope(4.0)
     ones = np.ones(len(xyz), np.uint8)
@@ -143,6 +143,25 @@ def test_an_untrained_classifier_answers_where_it_is_asked_and_a_distant_origin_
     here, _ = classifier.probabilities(xyz, ones, ones, wanted)
     there, _ = classifier.probabilities(xyz + np.array([64_000.0, -32_000.0, 900.0]), ones, ones, wanted)
     assert np.abs(here - there).mean() < 0.005
+
+
+def test_networks_that_began_differently_decide_by_their_mean() -> None:
+    torch.manual_seed(0)
+    both = model.Committee(len(data.CLASSES))
+    xyz, _ = hall_on_a_slope(1.0)
+    ones, every = np.ones(len(xyz), np.uint8), np.arange(len(xyz))
+    config = {"classes": list(data.CLASSES)}
+    first, second = (net.state_dict() for net in both)
+    answers = []
+    for pair in ((first, second), (first, first), (second, second)):
+        tensors = {f"members.{i}.{name}": tensor for i, net in enumerate(pair) for name, tensor in net.items()}
+        answers.append(classify.Classifier(tensors, config).probabilities(xyz, ones, ones, every))
+    (mean, height), (one, low), (other, high) = answers
+    np.testing.assert_allclose(mean, (one + other) / 2, atol=1e-6)
+    np.testing.assert_allclose(height, (low + high) / 2, atol=1e-5)
+    assert np.abs(one - other).max() > 0.01
+    named = [name for name, _ in both.named_parameters() if name.startswith(model.PLAIN)]
+    assert len(named) == 2 * len([name for name in first if name.startswith(("stem", "offset", "head"))])
 
 
 def test_intersection_over_union_of_a_confusion() -> None:
@@ -167,7 +186,7 @@ def test_a_rare_class_is_favoured_where_that_finds_more_of_it_than_it_costs() ->
 
 def test_what_is_favoured_is_answered_and_keeps_its_probability() -> None:
     torch.manual_seed(0)
-    net = model.PillarNet(len(data.CLASSES))
+    net = model.Committee(len(data.CLASSES))
     xyz, _ = hall_on_a_slope(1.0)
     ones = np.ones(len(xyz), np.uint8)
     every = np.arange(len(xyz))

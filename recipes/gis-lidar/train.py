@@ -14,7 +14,7 @@ from torch.nn import functional
 from .choose import choose_favour
 from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
-from .model import PillarNet, sample_cells
+from .model import PLAIN, Committee, PillarNet, sample_cells
 from .user_tiles import Squares, cut_squares
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def train(run: Run) -> None:
     steps = run.params.steps
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
-    model = PillarNet(len(CLASSES)).to(run.device, memory_format=torch.channels_last)
-    optimiser = muon(model, run.params.learning_rate, 0.02, plain=("stem", "offset", "head"))
+    model = Committee(len(CLASSES)).to(run.device, memory_format=torch.channels_last)
+    optimiser = muon(model, run.params.learning_rate, 0.02, PLAIN)
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
 
@@ -48,10 +48,10 @@ def train(run: Run) -> None:
     workers = max(run.cpus - run.threads, 1)
     stream = batches(run.seed, first, steps, run.params.scenes, workers, squares.training, run.params.user_share)
     for batch in stream:
-        class_loss, terrain_loss = losses(model, batch, precision, run.device)
-        fitting.learn(
-            class_loss + TERRAIN_WEIGHT * terrain_loss, class_loss=class_loss.item(), terrain_loss=terrain_loss.item()
-        )
+        each = torch.stack([torch.stack(losses(net, batch, precision, run.device)) for net in model])
+        class_loss, terrain_loss = each.detach().mean(0).tolist()
+        weighted = each[:, 0] + TERRAIN_WEIGHT * each[:, 1]
+        fitting.learn(weighted.sum(), class_loss=class_loss, terrain_loss=terrain_loss)
 
     average = fitting.weights()
     config = {
