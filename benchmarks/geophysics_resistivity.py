@@ -36,7 +36,6 @@ STATIONS = 48
 NOISE = 0.03
 SEED = 0xBE4C
 LAMBDA = 20.0  # pyGIMLi's default regularisation
-NORMAL_80 = 1.2816
 
 
 def recipe(module: str) -> ModuleType:
@@ -240,7 +239,7 @@ def compare(lines: Iterator[Line], methods: dict[str, Method], judge: bool) -> I
                 off = np.abs(model - line.truth)[survey.inside]
                 error = float(np.sqrt(np.mean(off**2)))
                 if spread is not None:
-                    cover = float(np.mean(off < NORMAL_80 * spread[survey.inside]))
+                    cover = float(np.mean(off < recipe("inversion").NORMAL_80 * spread[survey.inside]))
             if judge:
                 mesh = elements[id(survey)]
                 answered = np.log10(np.maximum(mesh.apparent(section(mesh.x, mesh.depth)), 1e-6))

@@ -14,6 +14,7 @@ from .data import LN10, Survey, describe, draw_data, draw_survey
 from .earth import SHIFTED, TRAINED
 from .grid import Floats, Grid
 from .interpret import FIT_REFINE, Interpreter, without_network
+from .inversion import NORMAL_80
 from .solver import Solver
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 VALIDATION_SEED, HELD_OUT_SEED = 0x7A11, 0x1DA2  # apart from every training seed by the size of their second word
 INTERVAL = 0.8
-NORMAL_80 = 1.2816  # standard deviations that hold 80 % of a normal distribution
 NOISE = 0.03
 HELD_OUT_ARRAYS = ("schlumberger", "dipole-dipole", "wenner", "gradient")
 STATIONS = 48

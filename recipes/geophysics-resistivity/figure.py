@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .grid import Floats
+from .inversion import NORMAL_80
 from .invert import Answer
 
-NORMAL_80 = 1.2816
 COLOURS = "Spectral_r"
 
 

@@ -23,6 +23,7 @@ LINEAR_ERROR = 0.04  # decades, by which a linear answer cannot fit data anyway
 SOLVER_ERROR = 0.004  # decades: 1 %
 CLOSE = ((1.0, 1.2, 2.0),)  # how the network's errors hang together, fitted on validation sections
 LARGEST = 1.5  # decades a step may change a cell
+NORMAL_80 = 1.2816  # standard deviations to either end of an interval that holds 80 % of a normal distribution
 
 
 class Correlation:

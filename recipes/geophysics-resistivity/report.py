@@ -14,9 +14,8 @@ from .figure import draw
 from .formats import FieldLine
 from .grid import Floats
 from .interpret import percent
+from .inversion import NORMAL_80
 from .invert import Answer
-
-NORMAL_80 = 1.2816  # standard deviations to the ends of an interval that holds 80 %
 
 
 def surface(answer: Answer, places: Floats) -> tuple[Floats, Floats]:
