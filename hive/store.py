@@ -349,9 +349,10 @@ def _make_durable(folder: Path) -> None:
         except BaseException as error:  # raised below, where somebody hears of it
             errors.append(error)
 
-    threads = [Thread(target=work, args=(paths[first::SYNCS_AT_ONCE],)) for first in range(SYNCS_AT_ONCE)]
+    threads = [Thread(target=work, args=(paths[first::SYNCS_AT_ONCE],)) for first in range(1, SYNCS_AT_ONCE)]
     for thread in threads:
         thread.start()
+    work(paths[::SYNCS_AT_ONCE])
     for thread in threads:
         thread.join()
     if errors:

@@ -83,6 +83,7 @@ class Supervisor:
         self.looked_at: tuple[int, int] | None = None  # what had been written when it last looked at the jobs
         self.stranded_until: int | None = None  # the event before which no job waits for what will not come
         self.draining = False
+        self.spent: list[Path] = []  # folders of attempts that are over, not cleared yet
         self.shift = queue.control(db).shift
         self._control: tuple[int, QueueControl] | None = None  # with the version of the database that it was read at
 
@@ -91,6 +92,7 @@ class Supervisor:
         self.recover()
         while True:
             self.take_turn()
+            self.clear_up()
             if self.is_idle():
                 return
             self.get_ready_to_publish()
@@ -311,8 +313,8 @@ class Supervisor:
         self._tidy(job, done)
 
     def _tidy(self, job: Job, done: Job | None) -> None:
-        """The log and the result stay; what was copied or is of no more use goes."""
-        orders.clear(self.home.attempt(job.id, job.attempt))
+        """Let go of what an attempt left that was copied or is of no more use."""
+        self.spent.append(self.home.attempt(job.id, job.attempt))
         if done is None:  # given up: another job may be building the same by now
             return
         saved = self.home.checkpoints(job.build_key)
@@ -322,6 +324,11 @@ class Supervisor:
             shutil.rmtree(saved, ignore_errors=True)
         with suppress(OSError):
             saved.rmdir()  # where nothing was saved
+
+    def clear_up(self) -> None:
+        """Empty the folders of attempts that are over, when the next ones are at work. Log and result stay."""
+        while self.spent:
+            orders.clear(self.spent.pop())
 
 
 def failure_of(error: Exception) -> Failure:
