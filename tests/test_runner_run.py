@@ -306,6 +306,22 @@ def train(run):
     assert job.run().status == "succeeded"
 
 
+def test_what_multiprocessing_kept_in_the_scratch_folder_leaves_no_traceback_in_the_log(tmp_path: Path) -> None:
+    train = """
+from multiprocessing.connection import Listener
+from multiprocessing.util import get_temp_dir
+kept = []
+
+def train(run):
+    assert str(run.scratch) in get_temp_dir()
+    kept.append(Listener(family="AF_UNIX"))
+    run.save_weights({}, {})
+"""
+    job = RunnerJob.make(tmp_path / "job", recipe(tmp_path / "listens", train))
+    assert job.run(TMPDIR=str(tmp_path / "job" / "scratch")).status == "succeeded"
+    assert "Traceback" not in job.log()
+
+
 def test_sigterm_ends_a_prediction_at_once(tmp_path: Path) -> None:
     source = "import time\n\ndef predict(run):\n    run.progress(1)\n    time.sleep(60)\n"
     job = RunnerJob.make(tmp_path / "job", recipe(tmp_path / "slow", "", predict=source), "predict", output="x")

@@ -214,10 +214,13 @@ def _remove_one(path: str) -> None:
 
 def _end_workers() -> None:
     """End the processes that a recipe left behind: a training that was stopped between two batches leaves those that
-    make them, and waiting for these, as multiprocessing does at the end, would never end."""
+    make them, and waiting for these, as multiprocessing does at the end, would never end. What else it would clean up
+    was in the scratch folder, and is gone."""
     if multiprocessing := sys.modules.get("multiprocessing"):
         for worker in multiprocessing.active_children():
             worker.kill()
+    if util := sys.modules.get("multiprocessing.util"):
+        util._finalizer_registry.clear()
 
 
 def command() -> NoReturn:
