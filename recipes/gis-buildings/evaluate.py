@@ -14,7 +14,7 @@ from .classify import Classifier
 from .features import COARSE, opened
 from .picture import FOUND, TRUE, draw, relief, write_png
 from .place import CELL_M, F32, SHIFTED, TRAIN, Bool, Domain, draw_place
-from .polygons import MINIMUM_AREA_M2, contours, mask_of, outlined, polis
+from .polygons import MINIMUM_AREA_M2, contours, large_parts, mask_of, outlined, polis
 from .sensor import filled, observe
 
 if TYPE_CHECKING:
@@ -35,11 +35,7 @@ def higher_than(heights: F32) -> Bool:
     rows, columns = whole.shape
     coarse = whole.reshape(rows // COARSE, COARSE, columns // COARSE, COARSE).min((1, 3))
     high = ndimage.binary_opening(whole - opened(coarse, 40.0, whole.shape) > LEAST_HEIGHT_M, np.ones((5, 5)))
-    parts, count = ndimage.label(high)
-    large = np.bincount(parts.ravel(), minlength=count + 1) * CELL_M**2 >= MINIMUM_AREA_M2
-    large[0] = False
-    kept: Bool = large[parts]
-    return kept
+    return large_parts(high)
 
 
 def scored(index: int, seed: int, domain: Domain) -> tuple[F32, NDArray[np.int8]]:

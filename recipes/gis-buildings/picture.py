@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,8 +41,9 @@ def draw(picture: F32, shapes: Iterable[shapely.Geometry], colour: tuple[float, 
 
 
 def write_png(path: Path, picture: F32) -> None:
-    with rasterio.open(
-        path, "w", driver="PNG", height=picture.shape[1], width=picture.shape[2], count=3, dtype="uint8"
-    ) as file:  # fmt: skip
-        file.write(picture.astype(np.uint8))
+    size = {"height": picture.shape[1], "width": picture.shape[2]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # it is a picture, not a map
+        with rasterio.open(path, "w", driver="PNG", count=3, dtype="uint8", **size) as file:
+            file.write(picture.astype(np.uint8))
     path.with_name(f"{path.name}.aux.xml").unlink(missing_ok=True)

@@ -36,8 +36,12 @@ def mask_of(probability: F32, threshold: float, minimum_area_m2: float = MINIMUM
     high = probability > threshold
     holes, count = ndimage.label(~high)
     small = np.bincount(holes.ravel(), minlength=count + 1) * CELL_M**2 < SMALLEST_HOLE_M2
-    high |= small[holes] & (holes > 0)
-    parts, count = ndimage.label(high)
+    return large_parts(high | small[holes] & (holes > 0), minimum_area_m2)
+
+
+def large_parts(mask: Bool, minimum_area_m2: float = MINIMUM_AREA_M2) -> Bool:
+    """(H, W) cells of those connected parts of a mask that are large enough."""
+    parts, count = ndimage.label(mask)
     large = np.bincount(parts.ravel(), minlength=count + 1) * CELL_M**2 >= minimum_area_m2
     large[0] = False
     kept: Bool = large[parts]
