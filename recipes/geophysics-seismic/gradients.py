@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .data import Batch, make_batch
-from .model import Committee
+from .model import PickNet
 from .user_picks import UserWindows
 
 HALVES = 2
@@ -28,18 +28,15 @@ Flat = NDArray[np.float32]
 
 
 def losses(answer: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the classes, and the Laplace likelihood of the offsets, summed over the networks.
-
-    answer: (MEMBERS, B, 7, 3000).
-    """
+    """Cross-entropy of the classes, and the Laplace likelihood of the offsets. answer: (B, 7, 3000)."""
     share, asked, offset = (
         torch.from_numpy(part).to(answer.device) for part in (batch.share, batch.asked, batch.offset)
     )
-    entropy = -(share * functional.log_softmax(answer[:, :, :3], dim=2)).sum(2)
+    entropy = -(share * functional.log_softmax(answer[:, :3], dim=1)).sum(1)
     class_loss = (entropy * asked).sum() / asked.sum()
     known = torch.isfinite(offset)
-    error = (answer[:, :, 3:5][:, known] - offset[known]).abs()
-    log_spread = answer[:, :, 5:7][:, known].clamp(-5.3, 1.0)  # no onset is known better than to half a sample
+    error = (answer[:, 3:5][known] - offset[known]).abs()
+    log_spread = answer[:, 5:7][known].clamp(-5.3, 1.0)  # no onset is known better than to half a sample
     timing_loss = (error * torch.exp(-log_spread) + log_spread).sum() / max(int(known.sum()), 1)
     return class_loss, timing_loss
 
@@ -61,14 +58,14 @@ def float_state(net: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     return list(net.parameters()), [buffer for buffer in net.buffers() if buffer.is_floating_point()]
 
 
-_net: Committee | None = None
+_net: PickNet | None = None
 _user = UserWindows()
 
 
 def _begin(user: UserWindows, threads: int) -> None:
     global _net, _user
     torch.set_num_threads(threads)
-    _net, _user = Committee().train(), user
+    _net, _user = PickNet().train(), user
 
 
 def _simulate(seed: int, first: int, count: int, user_share: float) -> Batch:
@@ -99,7 +96,7 @@ def workers(count: int, user: UserWindows, threads: int) -> Iterator[Executor]:
 
 
 def accumulate(
-    pool: Executor, net: Committee, seed: int, first: int, samples: int, user_share: float, device: str = "cpu"
+    pool: Executor, net: PickNet, seed: int, first: int, samples: int, user_share: float, device: str = "cpu"
 ) -> tuple[float, float]:
     """Set the gradients of `net` to those of `samples` windows from `first` on; the two losses."""
     size = samples // HALVES
@@ -110,7 +107,7 @@ def accumulate(
 Parts = list[tuple[int, int, int, float]]
 
 
-def _on_cores(pool: Executor, net: Committee, parts: Parts) -> tuple[float, float]:
+def _on_cores(pool: Executor, net: PickNet, parts: Parts) -> tuple[float, float]:
     """The processes simulate and differentiate."""
     weights, buffers = float_state(net)
     parameters, statistics = to_flat(weights), to_flat(buffers)
@@ -123,7 +120,7 @@ def _on_cores(pool: Executor, net: Committee, parts: Parts) -> tuple[float, floa
     return sum(class_losses) / HALVES, sum(timing_losses) / HALVES
 
 
-def _on_device(pool: Executor, net: Committee, parts: Parts) -> tuple[float, float]:
+def _on_device(pool: Executor, net: PickNet, parts: Parts) -> tuple[float, float]:
     """The processes simulate; the device that holds `net` differentiates."""
     net.zero_grad()
     totals = [0.0, 0.0]

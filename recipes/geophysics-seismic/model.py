@@ -13,7 +13,6 @@ KERNEL = 7
 STRIDE = 4
 OUT_CHANNELS = 7  # logits of noise, P, S; offset of P, S in seconds; log of their spread in seconds
 PHASES = ("P", "S")
-MEMBERS = 2
 
 
 class Block(nn.Sequential):
@@ -56,17 +55,3 @@ class PickNet(nn.Module):
             x = merge(torch.cat([raise_(x)[..., : skip.shape[-1]], skip], dim=1))
         both = self.head(x)  # (B, 14, T / 2)
         return both.unflatten(1, (OUT_CHANNELS, 2)).transpose(2, 3).flatten(2)
-
-
-class Committee(nn.Module):
-    """Networks that differ by the weights they began with, and learn from the same windows.
-
-    (B, 6, T) -> (MEMBERS, B, 7, T), the answers of each.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(PickNet() for _ in range(MEMBERS))
-
-    def forward(self, waves: Tensor) -> Tensor:
-        return torch.stack([member(waves) for member in self.members])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from .conditioning import channels, high_passed
-from .model import PHASES, Committee
+from .model import PHASES, PickNet
 
 RATE_HZ = 100.0
 WINDOW = 3000  # samples
@@ -36,7 +36,7 @@ class Picker:
 
     def __init__(self, tensors: Mapping[str, Any], config: Mapping[str, Any], threads: int = 1) -> None:
         torch.set_num_threads(threads)
-        self._net = Committee()
+        self._net = PickNet()
         self._net.load_state_dict(dict(tensors), strict=False)
         self._net.eval()
         self.thresholds: dict[str, float] = dict(config.get("thresholds", {"P": 0.3, "S": 0.3}))
@@ -56,9 +56,8 @@ class Picker:
             chosen = starts[k : k + BATCH]
             windows = np.stack([padded[:, start : start + WINDOW] for start in chosen])
             with torch.inference_mode():
-                each = self._net(torch.from_numpy(channels(windows)))
-                each[:, :, :3] = torch.softmax(each[:, :, :3], dim=2)
-                out = each.mean(0)
+                out = self._net(torch.from_numpy(channels(windows)))
+                out[:, :3] = torch.softmax(out[:, :3], dim=1)
             for start, answer in zip(chosen, out.numpy(), strict=True):
                 summed[:, start : start + WINDOW] += WEIGHT * answer
                 weights[start : start + WINDOW] += WEIGHT

@@ -33,13 +33,13 @@ def burst(at_s: float = 12.0, length_s: float = 30.0, seed: int = 0) -> Any:
 
 def untrained(seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return picker.Picker(model.Committee().state_dict(), {})
+    return picker.Picker(model.PickNet().state_dict(), {})
 
 
 def test_the_network_answers_for_every_sample() -> None:
-    net = model.Committee()
-    assert net(torch.zeros(2, model.IN_CHANNELS, 3000)).shape == (model.MEMBERS, 2, model.OUT_CHANNELS, 3000)
-    assert sum(p.numel() for p in net.parameters()) < 600_000
+    net = model.PickNet()
+    assert net(torch.zeros(2, model.IN_CHANNELS, 3000)).shape == (2, model.OUT_CHANNELS, 3000)
+    assert sum(p.numel() for p in net.parameters()) < 300_000
 
 
 def test_what_the_network_sees_depends_on_neither_gain_nor_offset() -> None:
@@ -77,7 +77,7 @@ def test_gradients_are_the_same_from_one_process_and_from_two() -> None:
     found = []
     for count in (1, 2):
         torch.manual_seed(0)
-        net = model.Committee()
+        net = model.PickNet()
         with gradients.workers(count, user_picks.UserWindows(), 1) as pool:
             losses = gradients.accumulate(pool, net, 5, 64, 8, 0.5)
         found.append((losses, [p.grad.clone() for p in net.parameters()], [b.clone() for b in net.buffers()]))
@@ -95,7 +95,7 @@ def test_a_device_finds_the_gradients_that_the_cores_find() -> None:
     found = []
     for device in ("cpu", "another"):
         torch.manual_seed(0)
-        net = model.Committee()
+        net = model.PickNet()
         with gradients.workers(2, user_picks.UserWindows(), 1) as pool:
             gradients.accumulate(pool, net, 5, 64, 8, 0.5, device)
         found.append(torch.cat([p.grad.ravel() for p in net.parameters()]))
