@@ -51,6 +51,11 @@ class Batch:
     log_share: NDArray[np.float32]  # (B, classes) log of how often a point of each class was sampled
     offset: NDArray[np.float32]  # (B, N) the true terrain above the ground estimate, metres; NaN where unknown
 
+    def shares(self, count: int) -> list[Batch]:
+        """The crops in so many equal parts."""
+        parts = [np.split(getattr(self, name), count) for name in Batch.__dataclass_fields__]
+        return [Batch(*own) for own in zip(*parts, strict=True)]
+
 
 def disturb(cloud: Cloud, rng: np.random.Generator) -> Cloud:
     """What a scan of elsewhere may differ in: scale of plan and height, noise, returns that were not recorded."""

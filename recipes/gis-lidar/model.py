@@ -4,8 +4,8 @@
     point: 32 features where it stands (bilinear) + 40 local features + 6 of its height above the corrected terrain
            --MLP--> 9 class logits
 
-Two of them learn side by side and decide by the mean of their probabilities. Heights stay in float32; the convolutions
-run in bfloat16 where the processor multiplies it natively.
+Two of them learn side by side, from scenes of their own, and decide by the mean of their probabilities. Heights stay in
+float32; the convolutions run in bfloat16 where the processor multiplies it natively.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class PillarNet(nn.Module):
 
 
 class Committee(nn.Module):
-    """Networks that differ by the weights they began with. What one of them alone makes of a kind of place that the
-    simulator does not know is in part luck, and their mean is seldom worse than the better of them."""
+    """Networks that began with other weights and learn from other scenes. What one of them alone makes of a kind of
+    place that the simulator does not know is in part luck; their mean is seldom worse than the better of them."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

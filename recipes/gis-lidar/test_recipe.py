@@ -111,6 +111,14 @@ def test_batches_are_the_same_from_any_number_of_workers_and_from_any_step() -> 
     np.testing.assert_array_equal(np.stack(whole[5:]), np.stack(grids(5, 1)))
 
 
+def test_each_network_has_crops_of_its_own() -> None:
+    crops = data.make_views(3, 0)
+    parts = data.stack(crops).shares(2)
+    for part, own in zip(parts, (crops[:2], crops[2:]), strict=True):
+        np.testing.assert_array_equal(part.points, np.concatenate([crop.points for crop in own]))
+        np.testing.assert_array_equal(part.log_share, np.concatenate([crop.log_share for crop in own]))
+
+
 def test_sampling_repeats_the_points_of_a_rare_class_and_says_how_often_it_took_those_of_each() -> None:
     label = np.array([0] * 50_000 + [1] * 20_000 + [4] * 10)
     chosen, log_share = data.balanced_sample(np.arange(len(label)), label, np.random.default_rng(0))

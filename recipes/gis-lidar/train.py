@@ -14,7 +14,7 @@ from torch.nn import functional
 from .choose import choose_favour
 from .data import CLASSES, IGNORE, NAMES, Batch, batches, make_views
 from .evaluate import evaluate, evaluate_squares
-from .model import PLAIN, Committee, PillarNet, sample_cells
+from .model import MEMBERS, PLAIN, Committee, PillarNet, sample_cells
 from .user_tiles import Squares, cut_squares
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ def train(run: Run) -> None:
 
     run.phase("train", total=steps)
     workers = max(run.cpus - run.threads, 1)
-    stream = batches(run.seed, first, steps, run.params.scenes, workers, squares.training, run.params.user_share)
+    scenes = MEMBERS * run.params.scenes
+    stream = batches(run.seed, first, steps, scenes, workers, squares.training, run.params.user_share)
     for batch in stream:
-        each = torch.stack([torch.stack(losses(net, batch, precision, run.device)) for net in model])
+        shares = zip(model, batch.shares(MEMBERS), strict=True)
+        each = torch.stack([torch.stack(losses(net, own, precision, run.device)) for net, own in shares])
         class_loss, terrain_loss = each.detach().mean(0).tolist()
         weighted = each[:, 0] + TERRAIN_WEIGHT * each[:, 1]
         fitting.learn(weighted.sum(), class_loss=class_loss, terrain_loss=terrain_loss)
