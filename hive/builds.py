@@ -138,6 +138,10 @@ class Builds(ABC):
         """The newest first."""
         return queue.newest(self._reading, limit) if self._reading else []
 
+    def live_jobs(self) -> list[Job]:
+        """Those that run, and those that wait for their turn."""
+        return [*queue.running(self._reading), *queue.waiting(self._reading)] if self._reading else []
+
     def job(self, job_id: int) -> Job:
         if not self._reading:
             raise RequestError(f"there is no job {job_id}", "nothing was ever queued")

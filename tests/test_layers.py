@@ -33,8 +33,8 @@ ROWS = (
     "rebuild inference doctor trial upkeep projects builds authoring planning bundle exporting importing",
     "service",
     "console monitor",
-    "cli.options cli.completion cli.runners cli.queue cli.packages cli.install cli.upkeep cli.upgrade cli.source",
-    "cli.recipe cli.bundle cli.project cli.run cli.system cli.status cli",
+    "cli.options cli.completion cli.following cli.runners cli.queue cli.packages cli.install cli.upkeep cli.upgrade",
+    "cli.source cli.recipe cli.bundle cli.project cli.run cli.system cli.status cli",
 )
 ORDER = [name for row in ROWS for name in row.split()]
 

@@ -104,6 +104,7 @@ def carry_out(
 
     Raises the HiveError of the first build that failed, after the last one has ended.
     """
+    from hive.cli.following import follow
     from hive.cli.packages import package_json
     from hive.console import render_error, say
     from hive.errors import HiveError
@@ -218,49 +219,17 @@ def _tell_runner(plan: Plan, tell: Any) -> None:
         tell(f"  note: {isolation.note}")
 
 
-def follow(hive: Hive, job: Job, quiet: bool) -> Job:
-    """Watch a job to its end. An interrupt detaches from it and leaves it running."""
-    import shlex
-    import sys
-
-    from hive.console import BuildDisplay, say
-
-    with BuildDisplay(quiet, job.name) as display:
-        display.state(job)
-        try:
-            for update in hive.watch(job.id):
-                known, job = job, update.job
-                if update.event is not None:
-                    display.event(update.event)
-                elif update.waits_for:
-                    display.waits(update.waits_for)
-                elif (job.state, job.attempt) != (known.state, known.attempt):
-                    display.state(job)
-        except KeyboardInterrupt:
-            display.close(finished=False)
-            say(f"\ndetached: the build of {job.name} (job {job.id}) goes on")
-            say(f"  follow it: hive {shlex.join(sys.argv[1:])}   or   hive logs -f {job.id}")
-            say(f"  cancel it: hive queue cancel {job.id}")
-            raise
-    return job
-
-
 def _tell_end(hive: Hive, job: Job, tell: Any) -> None:
     """Report a finished job; raises the error that its failure stands for."""
+    from hive.cli.following import unsuccessful
     from hive.console import duration, metrics_table, short, size
-    from hive.errors import BuildFailed, for_failure
 
     if job.state != "succeeded":
-        failure = job.failure
-        if failure is None:
-            raise BuildFailed(f"{job.name} was not built", f"job {job.id} is {job.state}")
-        if failure.kind == "gate_refused":
+        if job.failure and job.failure.kind == "gate_refused":
             tell(metrics_table(hive.metrics_of(job)))
-        hint = failure.hint or f"hive logs {job.id}; hive queue show {job.id}"
         active = next((package for package in hive.packages() if package.name == job.name), None)
         stays = f"; {job.name} {active.version} stays active" if active and active.version != job.version else ""
-        message = f"{job.name} {job.version} was not installed: {failure.message}{stays}"
-        raise for_failure(failure.kind)(message, failure.why, hint)
+        raise unsuccessful(job, f"{job.name} {job.version} was not installed", stays)
     details = hive.details(job.name)
     package, artifact = details.package, details.artifact
     if package is None or artifact is None:

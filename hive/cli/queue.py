@@ -1,4 +1,4 @@
-"""queue status|list|show|cancel|retry|move|pause|resume|clear, and logs."""
+"""queue status|list|show|cancel|retry|move|wait|pause|resume|clear, and logs."""
 
 from __future__ import annotations
 
@@ -209,6 +209,32 @@ def move(job_ids: tuple[int, ...], priority: str, as_json: bool) -> None:
 
 
 @queue.command()
+@click.argument("job_ids", metavar="[JOB]...", type=int, nargs=-1, shell_complete=complete_job)
+@json_option
+def wait(job_ids: tuple[int, ...], as_json: bool) -> None:
+    """Wait until jobs are over; without any named, until all are that run or wait now.
+
+    It fails as the first does that was not built. An interrupt leaves them at work.
+    """
+    from hive.cli.following import follow, unsuccessful
+    from hive.service import Hive
+
+    hive = Hive.open()
+    waited_for = job_ids or [job.id for job in hive.live_jobs()]
+    if not waited_for:
+        click.echo("nothing runs or waits", err=True)
+    over = _report(
+        waited_for,
+        lambda job_id: follow(hive, hive.job(job_id), as_json),
+        as_json,
+        lambda job: "was cancelled" if job.state == "cancelled" else str(job.state),
+    )
+    for job in over:
+        if job.state != "succeeded":
+            raise unsuccessful(job, f"{job.name} {job.version} was not built")
+
+
+@queue.command()
 @json_option
 def pause(as_json: bool) -> None:
     """Start nothing more until resume; what runs goes on."""
@@ -288,8 +314,11 @@ def _report(
     change: Callable[[int], Job],
     as_json: bool,
     words: Callable[[Job], str] = lambda job: f"is {job.state}",
-) -> None:
-    """Change one job after the other, and tell of it. One that cannot be changed does not keep the others from it."""
+) -> list[Job]:
+    """Change one job after the other, and tell of it: those that were changed.
+
+    One that cannot be changed does not keep the others from it. Raises its error afterwards.
+    """
     from hive.console import render_error
     from hive.errors import HiveError
 
@@ -309,6 +338,7 @@ def _report(
         click.echo(render_error(other), err=True)
     if refused:
         raise refused[0]
+    return changed
 
 
 def _row(job: Job, reason: str = "") -> tuple[str, ...]:

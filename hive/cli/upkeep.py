@@ -239,15 +239,11 @@ def _across(made_on: str, here: str) -> str:
 
 def _built(hive: Hive, job: Job, quiet: bool) -> Job:
     """Follow a job to its end. Raises the error that a failure of it stands for."""
-    from hive.cli.install import follow
-    from hive.errors import BuildFailed, for_failure
+    from hive.cli.following import follow, unsuccessful
 
     job = follow(hive, job, quiet)
     if job.state != "succeeded":
-        failure = job.failure
-        kind, why = (failure.kind, failure.message) if failure else ("", f"job {job.id} is {job.state}")
-        error = for_failure(kind) if failure else BuildFailed
-        raise error(f"{job.name} was not built again", why, f"hive logs {job.id}; hive queue show {job.id}")
+        raise unsuccessful(job, f"{job.name} was not built again")
     return job
 
 

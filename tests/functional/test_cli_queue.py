@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 from hive_cli import HiveCli, kill, until
 
 HUNG = ("install", "--no-wait", "hangs")
@@ -70,6 +73,45 @@ def test_failed_job_is_explained_and_can_be_tried_again(hive: HiveCli) -> None:
     assert "failure: recipe_error: ZeroDivisionError: division by zero" in shown and "why: train.py:13" in shown
     assert "job 1 (raises) is queued" in hive.ok("queue", "retry", "1").err
     until(lambda: hive.job().attempt == 2 and hive.job().state == "failed", "it failed again")
+
+
+def test_wait_ends_when_the_jobs_named_are_over(hive: HiveCli) -> None:
+    hive.ok(*SLOW)
+    hive.ok("install", "--no-wait", "trivial")
+    waited = hive.ok("queue", "wait", "2", "1")
+    assert "job 2 (trivial) succeeded\n" in waited.err and "job 1 (hangs) succeeded\n" in waited.err
+    assert [job["state"] for job in hive.ok("queue", "wait", "--json", "1", "2").json()] == ["succeeded"] * 2
+
+
+def test_wait_without_jobs_named_is_for_all_that_run_or_wait(hive: HiveCli) -> None:
+    assert hive.ok("queue", "wait", "--json").json() == []
+    hive.ok(*SLOW)
+    hive.ok("install", "--no-wait", "trivial")
+    assert {job["id"]: job["state"] for job in hive.ok("queue", "wait", "--json").json()} == {
+        1: "succeeded",
+        2: "succeeded",
+    }
+
+
+def test_wait_fails_as_the_job_does(hive: HiveCli) -> None:
+    hive.ok("install", "--no-wait", "raises")
+    hive.ok("install", "--no-wait", "trivial")
+    failed = hive("queue", "wait", "1", "2")
+    assert failed.code == 3 and "raises 1.0.0 was not built: ZeroDivisionError" in failed.err, failed
+    assert "job 2 (trivial) succeeded" in failed.err
+    missing = hive("queue", "wait", "9")
+    assert missing.code == 1 and "there is no job 9" in missing.err
+
+
+def test_an_interrupt_of_wait_leaves_the_job_at_work(hive: HiveCli) -> None:
+    hive.ok(*HUNG)
+    hive.until_running()
+    waiting = hive.start("queue", "wait")
+    time.sleep(1)
+    waiting.send_signal(signal.SIGINT)
+    _, told = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130 and "detached: the build of hangs (job 1) goes on" in told
+    assert hive.job().state == "running"
 
 
 def test_what_cannot_be_changed_is_refused(hive: HiveCli) -> None:
