@@ -26,6 +26,11 @@ def high_passed(waves: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(filtered, np.float32)
 
 
+def is_alone(waves: NDArray[np.float32]) -> bool:
+    """Whether only the first of the three components holds anything. (3, N)"""
+    return not waves[1:].any()
+
+
 def channels(filtered: NDArray[np.float32]) -> NDArray[np.float32]:
     """(..., 3, N) high-passed windows -> (..., 6, N), N a multiple of 50."""
     loudness = np.sqrt((filtered**2).mean(axis=-1))  # (..., 3)

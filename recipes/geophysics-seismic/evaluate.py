@@ -10,7 +10,7 @@ import numpy as np
 
 from . import unusual
 from .baselines import kurtosis_aic, sta_lta_aic
-from .conditioning import high_passed
+from .conditioning import high_passed, is_alone
 from .model import PHASES
 from .picker import Pick, Picker
 from .score import Tally
@@ -70,21 +70,29 @@ def windows(seed: int, count: int, domain: Domain) -> Iterator[Window]:
 def calibrate(run: Run, picker: Picker, count: int) -> dict[str, Any]:
     """Thresholds, factors of the spreads, and what usual records look like, from windows of the training's own kind."""
     run.phase("validate", total=count)
-    answered, seen = [], []
+    answered: dict[bool, list[Answered]] = {False: [], True: []}  # by whether the vertical is alone
+    seen = []
     seed = VALIDATION_SEED + (run.seed << 32)
     for index, window in enumerate(windows(seed, count, TRAINED)):
         seen.append(high_passed(window.waves))
         picks = picker.peaks(picker.answers_of_filtered(seen[-1]), LOWEST)
-        answered.append(Answered(window.kind, window.onsets, picks))
+        answered[is_alone(window.waves)].append(Answered(window.kind, window.onsets, picks))
         run.progress(index + 1)
-    thresholds, factors = {}, {}
+    of_three, of_one = (
+        {phase: choose_threshold(rows, phase) for phase in PHASES} for rows in (answered[False], answered[True])
+    )
+    factors = {}
     for phase in PHASES:
-        thresholds[phase] = choose_threshold(answered, phase)
-        loose = tally(answered, phase, thresholds[phase], LOOSE_S)
-        ratio = np.abs(loose.residual_s) / np.maximum(loose.spread_s, 1e-6)
+        loose = [
+            tally(answered[alone], phase, own[phase], LOOSE_S) for alone, own in ((False, of_three), (True, of_one))
+        ]
+        off = np.concatenate([np.abs(each.residual_s) for each in loose])
+        ratio = off / np.maximum(np.concatenate([each.spread_s for each in loose]), 1e-6)
         factors[phase] = round(float(np.quantile(ratio, SPREAD_SHARE)), 4) if len(ratio) else 1.0
-    run.log(f"thresholds {thresholds}, factors of the spread {factors}")
-    return {"thresholds": thresholds, "spread_factor": factors, "usual": unusual.learn(seen)}
+    run.log(f"thresholds {of_three}, of a vertical component alone {of_one}, factors of the spread {factors}")
+    return {
+        "thresholds": of_three, "thresholds_alone": of_one, "spread_factor": factors, "usual": unusual.learn(seen)
+    }  # fmt: skip
 
 
 def choose_threshold(answered: Sequence[Answered], phase: str) -> float:

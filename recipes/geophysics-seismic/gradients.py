@@ -1,7 +1,7 @@
-"""Gradients of one step, shared between processes: each makes its own half of the samples and differentiates it.
+"""Gradients of one step: each network has a process, which makes the windows of its own and learns from them.
 
-Simulating a window takes as long as learning from it, so each core does both in turn and none waits. The halves are
-always the same two, whatever the number of processes, and are summed in order: the bits depend on neither.
+Simulating a window takes as long as learning from it, so each core does both in turn and none waits. What a network
+sees and how it is differentiated depends on nothing else: the bits are the same whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .data import Batch, make_batch
-from .model import PickNet
+from .model import MEMBERS, Committee, PickNet
 from .user_picks import UserWindows
 
-HALVES = 2
 TIMING_WEIGHT = 0.002  # its gradient is then about as large as that of the classes
 
 Flat = NDArray[np.float32]
@@ -72,10 +71,10 @@ def _simulate(seed: int, first: int, count: int, user_share: float) -> Batch:
     return make_batch(seed, first, count, _user, user_share)
 
 
-def _half(
+def _differentiate(
     parameters: Flat, statistics: Flat, seed: int, first: int, count: int, user_share: float
 ) -> tuple[Flat, Flat, float, float]:
-    """Gradient of samples first..first + count - 1, the statistics after them, and the two losses."""
+    """Gradient of samples first..first + count - 1 for one network, its statistics after them, and the two losses."""
     assert _net is not None
     weights, buffers = float_state(_net)
     from_flat(weights, parameters)
@@ -96,38 +95,44 @@ def workers(count: int, user: UserWindows, threads: int) -> Iterator[Executor]:
 
 
 def accumulate(
-    pool: Executor, net: PickNet, seed: int, first: int, samples: int, user_share: float, device: str = "cpu"
+    pool: Executor, net: Committee, seed: int, step: int, samples: int, user_share: float, device: str = "cpu"
 ) -> tuple[float, float]:
-    """Set the gradients of `net` to those of `samples` windows from `first` on; the two losses."""
-    size = samples // HALVES
-    parts = [(seed, first + k * size, size, user_share) for k in range(HALVES)]
-    return (_on_cores if device == "cpu" else _on_device)(pool, net, parts)
+    """Set the gradients of each network to those of `samples` windows of its own; the two losses, their means."""
+    parts = [(seed, (step * MEMBERS + k) * samples, samples, user_share) for k in range(MEMBERS)]
+    found = (_on_cores if device == "cpu" else _on_device)(pool, net, parts)
+    return sum(classes for classes, _ in found) / MEMBERS, sum(timing for _, timing in found) / MEMBERS
 
 
 Parts = list[tuple[int, int, int, float]]
+Losses = list[tuple[float, float]]
 
 
-def _on_cores(pool: Executor, net: PickNet, parts: Parts) -> tuple[float, float]:
+def _on_cores(pool: Executor, net: Committee, parts: Parts) -> Losses:
     """The processes simulate and differentiate."""
-    weights, buffers = float_state(net)
-    parameters, statistics = to_flat(weights), to_flat(buffers)
-    halves = [pool.submit(_half, parameters, statistics, *part) for part in parts]
-    gradients, states, class_losses, timing_losses = zip(*(half.result() for half in halves), strict=True)
-    for weight in weights:
-        weight.grad = torch.empty_like(weight)
-    from_flat([weight.grad for weight in weights if weight.grad is not None], sum(gradients[1:], gradients[0]) / HALVES)
-    from_flat(buffers, sum(states[1:], states[0]) / HALVES)
-    return sum(class_losses) / HALVES, sum(timing_losses) / HALVES
+    states = [float_state(member) for member in net.members]
+    asked = [
+        pool.submit(_differentiate, to_flat(weights), to_flat(buffers), *part)
+        for (weights, buffers), part in zip(states, parts, strict=True)
+    ]
+    found: Losses = []
+    for (weights, buffers), answer in zip(states, asked, strict=True):
+        gradient, statistics, *both = answer.result()
+        for weight in weights:
+            weight.grad = torch.empty_like(weight)
+        from_flat([weight.grad for weight in weights if weight.grad is not None], gradient)
+        from_flat(buffers, statistics)
+        found.append((both[0], both[1]))
+    return found
 
 
-def _on_device(pool: Executor, net: PickNet, parts: Parts) -> tuple[float, float]:
+def _on_device(pool: Executor, net: Committee, parts: Parts) -> Losses:
     """The processes simulate; the device that holds `net` differentiates."""
     net.zero_grad()
-    totals = [0.0, 0.0]
-    for half in [pool.submit(_simulate, *part) for part in parts]:
-        batch = half.result()
-        waves = torch.from_numpy(batch.waves).to(next(net.parameters()).device)
-        class_loss, timing_loss = losses(net(waves), batch)
-        ((class_loss + TIMING_WEIGHT * timing_loss) / HALVES).backward()
-        totals = [totals[0] + class_loss.item() / HALVES, totals[1] + timing_loss.item() / HALVES]
-    return totals[0], totals[1]
+    found: Losses = []
+    for member, answer in zip(net.members, [pool.submit(_simulate, *part) for part in parts], strict=True):
+        batch = answer.result()
+        waves = torch.from_numpy(batch.waves).to(next(member.parameters()).device)
+        class_loss, timing_loss = losses(member(waves), batch)
+        (class_loss + TIMING_WEIGHT * timing_loss).backward()
+        found.append((class_loss.item(), timing_loss.item()))
+    return found

@@ -13,6 +13,7 @@ KERNEL = 7
 STRIDE = 4
 OUT_CHANNELS = 7  # logits of noise, P, S; offset of P, S in seconds; log of their spread in seconds
 PHASES = ("P", "S")
+MEMBERS = 2
 
 
 class Block(nn.Sequential):
@@ -55,3 +56,17 @@ class PickNet(nn.Module):
             x = merge(torch.cat([raise_(x)[..., : skip.shape[-1]], skip], dim=1))
         both = self.head(x)  # (B, 14, T / 2)
         return both.unflatten(1, (OUT_CHANNELS, 2)).transpose(2, 3).flatten(2)
+
+
+class Committee(nn.Module):
+    """Networks that began with other weights and learn from other windows. (B, 6, T) -> (MEMBERS, B, 7, T).
+
+    What one of them alone makes of records unlike its windows is in part luck.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(PickNet() for _ in range(MEMBERS))
+
+    def forward(self, waves: Tensor) -> Tensor:
+        return torch.stack([member(waves) for member in self.members])

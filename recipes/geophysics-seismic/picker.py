@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import signal
 
-from .conditioning import channels, high_passed
-from .model import PHASES, PickNet
+from .conditioning import channels, high_passed, is_alone
+from .model import PHASES, Committee
 
 RATE_HZ = 100.0
 WINDOW = 3000  # samples
@@ -36,10 +36,11 @@ class Picker:
 
     def __init__(self, tensors: Mapping[str, Any], config: Mapping[str, Any], threads: int = 1) -> None:
         torch.set_num_threads(threads)
-        self._net = PickNet()
+        self._net = Committee()
         self._net.load_state_dict(dict(tensors), strict=False)
         self._net.eval()
         self.thresholds: dict[str, float] = dict(config.get("thresholds", {"P": 0.3, "S": 0.3}))
+        self.thresholds_alone: dict[str, float] = dict(config.get("thresholds_alone", self.thresholds))
         self.spread_factor: dict[str, float] = dict(config.get("spread_factor", {"P": 1.0, "S": 1.0}))
 
     def answers(self, waves: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -56,19 +57,23 @@ class Picker:
             chosen = starts[k : k + BATCH]
             windows = np.stack([padded[:, start : start + WINDOW] for start in chosen])
             with torch.inference_mode():
-                out = self._net(torch.from_numpy(channels(windows)))
-                out[:, :3] = torch.softmax(out[:, :3], dim=1)
+                each = self._net(torch.from_numpy(channels(windows)))
+                each[:, :, :3] = torch.softmax(each[:, :, :3], dim=2)
+                out = each.mean(0)
             for start, answer in zip(chosen, out.numpy(), strict=True):
                 summed[:, start : start + WINDOW] += WEIGHT * answer
                 weights[start : start + WINDOW] += WEIGHT
         return (summed / weights)[:, :length]
 
-    def picks(self, waves: NDArray[np.float32]) -> list[Pick]:
-        return self.peaks(self.answers(waves))
+    def thresholds_for(self, waves: NDArray[np.float32]) -> dict[str, float]:
+        """Of a vertical component alone S is told with less certainty, and a threshold for three would miss most."""
+        return self.thresholds_alone if is_alone(waves) else self.thresholds
 
-    def peaks(self, answers: NDArray[np.float32], lowest: Mapping[str, float] | None = None) -> list[Pick]:
-        """Picks in order of time. `lowest`: thresholds other than the model's own."""
-        thresholds = self.thresholds if lowest is None else lowest
+    def picks(self, waves: NDArray[np.float32]) -> list[Pick]:
+        return self.peaks(self.answers(waves), self.thresholds_for(waves))
+
+    def peaks(self, answers: NDArray[np.float32], thresholds: Mapping[str, float]) -> list[Pick]:
+        """Picks in order of time."""
         found = []
         for row, phase in enumerate(PHASES):
             probability = answers[1 + row]

@@ -41,7 +41,7 @@ class Model:
 
     def pick(self, waves: ArrayLike, thresholds: dict[str, float] | None = None) -> list[Pick]:
         """Picks in one record without gaps. waves: (3, N) at 100 Hz, vertical, north, east, any unit; absent
-        components 0. Raises InputError."""
+        components 0. thresholds: of a phase, in place of the model's own. Raises InputError."""
         array = np.asarray(waves, np.float32)
         if array.ndim != 2 or array.shape[0] != 3 or array.shape[1] < 100:
             raise InputError("waves must be an array of (3, N), N at least 100", f"it is {array.shape}")
@@ -54,7 +54,7 @@ class Model:
     ) -> tuple[NDArray[np.float32], list[Pick]]:
         answers = self.picker.answers_of_filtered(filtered)
         length_s = filtered.shape[1] / RATE_HZ
-        picks = self.picker.peaks(answers, thresholds)
+        picks = self.picker.peaks(answers, {**self.picker.thresholds_for(filtered), **(thresholds or {})})
         return answers, [pick for pick in picks if EDGE_S <= pick.second <= length_s - EDGE_S]
 
     def pick_files(
@@ -99,7 +99,8 @@ class Model:
             "hours": round(seconds / 3600, 4),
             "gaps": notes.gaps,
             "rates_hz": sorted(notes.rates_hz),
-            "thresholds": thresholds or self.picker.thresholds,
+            "thresholds": {**self.picker.thresholds, **(thresholds or {})},
+            "thresholds_alone": {**self.picker.thresholds_alone, **(thresholds or {})},
             "warnings": [*notes.lines, *_judge(strange, counts, seconds)],
         }
         start = collected.begin.strftime("%Y-%m-%d %H:%M")
@@ -157,16 +158,16 @@ def load(artifact: Path, threads: int = 1, device: str = "cpu") -> Model:
 
 def predict(run: Run) -> None:
     """Pick in run.inputs, into the folder run.output or the one file that its suffix names."""
-    thresholds = {"P": float(run.options.threshold_p), "S": float(run.options.threshold_s)}
+    wanted = {"P": float(run.options.threshold_p), "S": float(run.options.threshold_s)}
     model = load(run.artifact, max(1, run.cpus))
     model.name = f"geophysics-seismic/{run.version}"
+    thresholds = {phase: given for phase, given in wanted.items() if given}
     for phase, given in thresholds.items():
-        if given and not LEAST <= given <= MOST:
+        if not LEAST <= given <= MOST:
             raise InputError(
                 f"--threshold-{phase.lower()} {given:g} is no threshold", f"it is a probability from {LEAST} to {MOST}",
                 "lower finds more and is wrong more often",
             )  # fmt: skip
-        thresholds[phase] = given or model.picker.thresholds[phase]
     if run.output.suffix.lower() in (".json", ".txt", ".pdf", ".svg", ".mseed", ".sac"):
         raise InputError(
             f"{run.output.name} cannot be written",

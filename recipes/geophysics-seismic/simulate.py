@@ -30,6 +30,7 @@ VISIBILITY = np.abs(signal.sosfreqz(VISIBILITY_SOS, FREQUENCY_HZ, fs=RATE_HZ)[1]
 # An onset whose first second stands out that much from what came just before (ratio of rms) is a pick that the network
 # must make; below the lower figure nobody could; in between it is not asked.
 VISIBLE = {"P": (0.7, 1.3), "S": (0.6, 1.1)}
+STANDS_OUT = 1.5  # so many times the rms of what came just before: there people see that S has begun
 
 Range = tuple[float, float]
 
@@ -52,7 +53,7 @@ class Domain:
     )  # median and log spread of the ratio of the recorded peaks of the direct waves
     direct_to_scattered: Range = (0.25, 6.0)  # peak of the sharp arrival over rms of the scattered at its loudest
     nuisances: float = 0.65  # share of windows with man-made disturbances
-    vertical_only: float = 0.2  # share of records with one component
+    vertical_only: float = 0.3  # share of records with one component
 
 
 TRAINED = Domain()
@@ -367,8 +368,8 @@ def simulate(seed: int, index: int, domain: Domain = TRAINED, kind: str = "") ->
 def _visible_onsets(total: NDArray[np.float32], parts: list[Arrived], heard: NDArray[np.bool_]) -> tuple[Onset, ...]:
     """Onsets in the window, and whether each stands out from what the ground did just before it.
 
-    S begins where it first exceeds what P left behind on one of the components: what came earlier and weaker nobody
-    could pick. P has quiet before it, and its first motion can be followed back to where it began.
+    S begins where it first stands out from what P left behind on one of the components: what came earlier and weaker
+    nobody could pick. P has quiet before it, and its first motion can be followed back to where it began.
     """
     if not parts:
         return ()
@@ -384,7 +385,8 @@ def _visible_onsets(total: NDArray[np.float32], parts: list[Arrived], heard: NDA
         ratio = np.sqrt(over.mean(1).max())
         low, high = VISIBLE[part.phase]
         if part.phase == "S":
-            second += int(np.argmax((over > low**2).any(0))) / RATE_HZ
+            loudest = over.max(0)
+            second += int(np.argmax(loudest >= min(STANDS_OUT**2, float(loudest.max())))) / RATE_HZ
         if ratio >= low and second < SAMPLES / RATE_HZ:
             onsets.append(Onset(part.phase, float(second), bool(ratio >= high)))
     return tuple(onsets)

@@ -33,13 +33,13 @@ def burst(at_s: float = 12.0, length_s: float = 30.0, seed: int = 0) -> Any:
 
 def untrained(seed: int = 0) -> Any:
     torch.manual_seed(seed)
-    return picker.Picker(model.PickNet().state_dict(), {})
+    return picker.Picker(model.Committee().state_dict(), {})
 
 
 def test_the_network_answers_for_every_sample() -> None:
-    net = model.PickNet()
-    assert net(torch.zeros(2, model.IN_CHANNELS, 3000)).shape == (2, model.OUT_CHANNELS, 3000)
-    assert sum(p.numel() for p in net.parameters()) < 300_000
+    net = model.Committee()
+    assert net(torch.zeros(2, model.IN_CHANNELS, 3000)).shape == (model.MEMBERS, 2, model.OUT_CHANNELS, 3000)
+    assert sum(p.numel() for p in net.parameters()) < 600_000
 
 
 def test_what_the_network_sees_depends_on_neither_gain_nor_offset() -> None:
@@ -77,9 +77,9 @@ def test_gradients_are_the_same_from_one_process_and_from_two() -> None:
     found = []
     for count in (1, 2):
         torch.manual_seed(0)
-        net = model.PickNet()
+        net = model.Committee()
         with gradients.workers(count, user_picks.UserWindows(), 1) as pool:
-            losses = gradients.accumulate(pool, net, 5, 64, 8, 0.5)
+            losses = gradients.accumulate(pool, net, 5, 8, 4, 0.5)
         found.append((losses, [p.grad.clone() for p in net.parameters()], [b.clone() for b in net.buffers()]))
     assert found[0][0] == found[1][0]
     assert all(
@@ -95,9 +95,9 @@ def test_a_device_finds_the_gradients_that_the_cores_find() -> None:
     found = []
     for device in ("cpu", "another"):
         torch.manual_seed(0)
-        net = model.PickNet()
+        net = model.Committee()
         with gradients.workers(2, user_picks.UserWindows(), 1) as pool:
-            gradients.accumulate(pool, net, 5, 64, 8, 0.5, device)
+            gradients.accumulate(pool, net, 5, 8, 4, 0.5, device)
         found.append(torch.cat([p.grad.ravel() for p in net.parameters()]))
     torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-5)
 
@@ -117,10 +117,19 @@ def test_a_pick_stands_at_the_peak_moved_by_the_offset_with_its_spread() -> None
     answers[1, 500:520], answers[1, 510] = 0.5, 0.9
     answers[2, 900] = 0.2
     answers[3], answers[5] = 0.03, np.log(0.05)
-    (pick,) = untrained().peaks(answers)
+    (pick,) = untrained().peaks(answers, {"P": 0.3, "S": 0.3})
     assert (pick.phase, pick.second) == ("P", pytest.approx(5.13))
     assert pick.probability == pytest.approx(0.9) and pick.spread_s == pytest.approx(0.05)
     assert [p.phase for p in untrained().peaks(answers, {"P": 0.95, "S": 0.1})] == ["S"]
+
+
+def test_a_vertical_component_alone_has_thresholds_of_its_own() -> None:
+    net = model.Committee().state_dict()
+    own = picker.Picker(net, {"thresholds": {"P": 0.6, "S": 0.5}, "thresholds_alone": {"P": 0.5, "S": 0.2}})
+    waves = burst()
+    assert own.thresholds_for(waves)["S"] == 0.5
+    waves[1:] = 0
+    assert own.thresholds_for(conditioning.high_passed(waves))["S"] == 0.2
 
 
 def test_each_onset_is_matched_with_one_pick_the_closest() -> None:

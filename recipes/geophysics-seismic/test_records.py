@@ -141,7 +141,7 @@ def test_what_cannot_be_used_is_told(tmp_path: Path, make: Any, message: str) ->
 def untrained() -> Any:
     torch.manual_seed(0)
     usual = unusual.learn([conditioning.high_passed(simulate.simulate(1, index).waves) for index in range(40)])
-    return predict.Model(model.PickNet().state_dict(), {"usual": usual, "thresholds": {"P": 0.018, "S": 0.018}})
+    return predict.Model(model.Committee().state_dict(), {"usual": usual, "thresholds": {"P": 0.018, "S": 0.018}})
 
 
 def test_the_sample_is_picked_into_a_csv_a_quakeml_and_a_figure(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_s_begins_where_it_stands_out_from_what_p_left_behind() -> None:
     rng = np.random.default_rng(0)
     total = np.tile(rng.standard_normal(simulate.LENGTH).astype(np.float32), (3, 1))
     wave = np.zeros((3, 80), np.float32)
-    wave[:, :12] = 0.05  # of the noise's rms
+    wave[:, :12] = 1.0  # the noise's rms
     wave[1, 12:] = 5.0
     heard = np.ones(3, bool)
     sample = simulate.BEFORE + 1000.0

@@ -9,7 +9,7 @@ from hive_runner.fitting import Fitting, adamw
 
 from .evaluate import calibrate, evaluate, evaluate_excerpts
 from .gradients import accumulate, workers
-from .model import PickNet
+from .model import Committee
 from .picker import Picker
 from .user_picks import UserWindows, cut_excerpts
 
@@ -29,7 +29,7 @@ def train(run: Run) -> None:
         run.log(f"{len(user.training)} excerpts of your records to train on, {len(user.held_out)} held out")
 
     torch.manual_seed(run.seed)
-    model = PickNet().to(run.device)
+    model = Committee().to(run.device)
     optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e3:.0f} k parameters")
@@ -38,7 +38,7 @@ def train(run: Run) -> None:
     with workers(run.cpus, user, run.threads) as pool:
         for step in range(first, steps):
             class_loss, timing_loss = accumulate(
-                pool, model, run.seed, step * samples, samples, run.params.user_share, run.device
+                pool, model, run.seed, step, samples, run.params.user_share, run.device
             )
             fitting.follow(class_loss=class_loss, timing_loss=timing_loss)
 
