@@ -103,7 +103,7 @@ class Autoencoder(nn.Module):
         """The loss on a batch."""
         latent = self.encode(voxels)
         logits, colour = self.decode(latent + NOISE * torch.randn_like(latent))
-        return loss(logits, colour, voxels)
+        return loss(logits.float(), colour.float(), voxels)
 
 
 def mean_colours(voxels: Voxels) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from .concepts import STRANGE, best_bound, distinct, similarities
 from .encoder import SentenceEncoder
 from .evaluate import STEPS, Made, Taught, answers_of, plain, share_right, some_of
 from .lessons import latents_of
-from .make import Maker
+from .make import Field, Maker
 from .shapes import SUBCELLS, Shapes
 
 if TYPE_CHECKING:
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 SEED = 10_000
 LEVELS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 GUIDANCES = (1.0, 1.5, 2.5, 4.0)
+CANDIDATES = (1, 4, 16)
+MARGINS = (0.0, 0.02, 0.05, 0.1, 0.2)
 SLACK = 0.02  # of shares told rightly: three answers of 130
 
 
 def choose(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> tuple[dict[str, Any], Tensor]:
-    """The level where a copy's surface is; guidance and level of what is made, which `maker` has from then on; the
-    bound of similarity, with the names of what is known, and their rows."""
+    """What is chosen, and the rows of what is known: the level where a copy's surface is; guidance, candidates, margin
+    and level of what is made, which `maker` has from then on; the bound of similarity, and the names of what is known.
+    """
     rng = run.rng(SEED)
     some = some_of(shapes.validation or shapes.training, run.params.evaluated, rng)
     run.phase("choose the level of copies", total=len(some))
@@ -36,31 +40,47 @@ def choose(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> tuple[dict
 
     described = [each for each in shapes.validation if shapes.seen[each].attributes] or list(shapes.training)
     asked = some_of(tuple(described), run.params.evaluated, rng)
-    run.phase("choose guidance and level", total=len(GUIDANCES) + len(LEVELS))
+    trials = (GUIDANCES, CANDIDATES, MARGINS, LEVELS)
+    run.phase("choose how shapes are made", total=sum(map(len, trials)))
     said = SentenceEncoder().encode([telling(shapes.seen[each], rng) for each in asked])
-    fields, complied = [], []
-    for number, guidance in enumerate(GUIDANCES):
-        fields.append(maker.fields(said, [SEED + k for k in range(len(asked))], STEPS, guidance))
-        complied.append(_complied(maker, shapes, asked, fields[-1]))
-        run.progress(number + 1)
-    best = alike(complied)[0]  # more guidance makes seeds more alike
+    seeds = [SEED + k for k in range(len(asked))]
+    done = itertools.count(1)
+
+    def complied(fields: list[Field]) -> float:
+        made = [Made(maker.solid(field), maker.mesh(field)) for field in fields]
+        run.progress(next(done))
+        return share_right([answers_of(shapes, each, one) for each, one in zip(asked, made, strict=True)])
+
+    guided = [complied(maker.fields(said, seeds, STEPS, guidance, 1)) for guidance in GUIDANCES]
+    maker.guidance = GUIDANCES[alike(guided)[0]]  # more guidance makes seeds more alike
+    matched = [complied(maker.fields(said, seeds, STEPS, candidates=candidates)) for candidates in CANDIDATES]
+    maker.candidates = CANDIDATES[alike(matched)[0]]
+    within, made = [], []
+    for maker.margin in MARGINS:
+        made.append(maker.fields(said, seeds, STEPS))
+        within.append(complied(made[-1]))
+    widest = alike(within)[-1]  # a narrow one makes seeds more alike
+    maker.margin = MARGINS[widest]
     at_level = []
-    for number, level in enumerate(LEVELS):
-        maker.level = level
-        at_level.append(_complied(maker, shapes, asked, fields[best]))
-        run.progress(len(GUIDANCES) + number + 1)
-    maker.guidance = GUIDANCES[best]
+    for maker.level in LEVELS:
+        at_level.append(complied(made[widest]))
     maker.level = min((LEVELS[each] for each in alike(at_level)), key=lambda level: abs(level - copy_level))
-    run.log(f"told rightly by guidance {dict(zip(GUIDANCES, np.round(complied, 3).tolist(), strict=True))}")
-    run.log(f"... and by level {dict(zip(LEVELS, np.round(at_level, 3).tolist(), strict=True))}")
+    for tried, values, scores in (
+        ("guidance", GUIDANCES, guided), ("candidates", CANDIDATES, matched), ("margin", MARGINS, within),
+        ("level", LEVELS, at_level),
+    ):  # fmt: skip
+        run.log(f"told rightly by {tried} {dict(zip(values, np.round(scores, 3).tolist(), strict=True))}")
 
     names, bank = distinct(taught.told, taught.sentences.sentence)
     known = [captions(shapes.seen[each], 1, rng)[0] for each in some]
     heard = SentenceEncoder().encode([*known, *STRANGE[: len(STRANGE) // 2]]).sentence
     near = similarities(bank, heard)
     bound = best_bound(near[: len(known)], near[len(known) :])
-    run.log(f"level {maker.level} (copies {copy_level}), guidance {maker.guidance}, stranger below {bound}")
-    chosen = {"level": maker.level, "copy_level": copy_level, "guidance": maker.guidance, "bound": bound}
+    chosen = {
+        "level": maker.level, "copy_level": copy_level, "guidance": maker.guidance, "candidates": maker.candidates,
+        "margin": maker.margin, "bound": bound,
+    }  # fmt: skip
+    run.log(f"chosen: {chosen}")
     return {**chosen, "concept_names": names}, bank
 
 
@@ -78,8 +98,3 @@ def level_of_copies(run: Run, maker: Maker, shapes: Shapes, some: list[int]) -> 
         scores += [iou(field.filled > level, truth) for level in LEVELS]
         run.progress(number + 1)
     return LEVELS[int(np.argmax(scores))]
-
-
-def _complied(maker: Maker, shapes: Shapes, asked: list[int], fields: list[Any]) -> float:
-    made = [Made(maker.solid(field), maker.mesh(field)) for field in fields]
-    return share_right([answers_of(shapes, each, one) for each, one in zip(asked, made, strict=True)])

@@ -96,22 +96,24 @@ def evaluate_combinations(run: Run, maker: Maker, shapes: Shapes, taught: Taught
     some = some_of(shapes.held_out or shapes.training, 2 * run.params.evaluated, rng)
     run.phase("evaluate unseen combinations")
     prompts = [telling(shapes.seen[each], rng) for each in some]
-    made = make_all(maker, prompts, HELD_OUT_SEED, maker.guidance)
-    others = make_all(maker, prompts[: run.params.evaluated // 2], OTHER_SEED, maker.guidance)
+    made = make_all(maker, prompts, HELD_OUT_SEED)
+    first = make_all(maker, prompts, HELD_OUT_SEED, 1)
+    others = make_all(maker, prompts[: run.params.evaluated // 2], OTHER_SEED)
     fetched = [_of_corpus(shapes, lesson) for lesson in _retrieve(taught, prompts)]
     truth = [_of_corpus(shapes, lesson) for lesson in plain(shapes, some)]
-    of_model, of_fetched, of_truth = (
-        [answers_of(shapes, each, one) for each, one in zip(some, ones, strict=True)] for ones in (made, fetched, truth)
+    of_model, of_first, of_fetched, of_truth = (
+        [answers_of(shapes, each, one) for each, one in zip(some, ones, strict=True)]
+        for ones in (made, first, fetched, truth)
     )
     dataset = f"{len(some)} prompts of {'unseen combinations' if shapes.held_out else 'training shapes'}"
     for name, part in (("compliance", ""), ("legs", "legs"), ("height", "height"), ("colour", "colour")):
-        shares = [share_right(each, part) for each in (of_model, of_fetched, of_truth)]
+        shares = [share_right(each, part) for each in (of_model, of_first, of_fetched, of_truth)]
         if not np.isfinite(shares).all():
             continue
         each = [np.mean(one.asked()) for one in of_model if one.asked()]
         run.report(
             name, shares[0], dataset=dataset, spread=float(np.std(each)) if not part else None,
-            baselines={"caption retrieval": shares[1], "the true shapes": shares[2]},
+            baselines={"no choice": shares[1], "caption retrieval": shares[2], "the true shapes": shares[3]},
         )  # fmt: skip
     alike = [iou(one.solid, other.solid) for one, other in zip(made, others, strict=False)]
     run.report("iou_of_two_seeds", float(np.mean(alike)), "lower", dataset=dataset, spread=float(np.std(alike)))
@@ -128,7 +130,7 @@ def evaluate_names(run: Run, maker: Maker, shapes: Shapes, taught: Taught) -> No
     some = some_of(shapes.test or shapes.training, run.params.evaluated, rng)
     run.phase("evaluate unseen names")
     prompts = [captions(shapes.seen[each], 1, rng)[0] for each in some]
-    made = make_all(maker, prompts, NAMES_SEED, maker.guidance)
+    made = make_all(maker, prompts, NAMES_SEED)
     fetched = [_of_corpus(shapes, lesson) for lesson in _retrieve(taught, prompts)]
     truth = [_of_corpus(shapes, lesson) for lesson in plain(shapes, some)]
     clouds = [[sample_points(one.mesh, CLOUD, rng)[0] for one in ones] for ones in (truth, made, fetched)]
@@ -182,8 +184,9 @@ def _names(shapes: Shapes) -> str:
     return "unseen names" if shapes.test else "training names"
 
 
-def make_all(maker: Maker, prompts: list[str], seed: int, guidance: float) -> list[Made]:
-    fields = maker.fields(SentenceEncoder().encode(prompts), [seed + k for k in range(len(prompts))], STEPS, guidance)
+def make_all(maker: Maker, prompts: list[str], seed: int, candidates: int | None = None) -> list[Made]:
+    seeds = [seed + k for k in range(len(prompts))]
+    fields = maker.fields(SentenceEncoder().encode(prompts), seeds, STEPS, candidates=candidates)
     return [Made(maker.solid(field), maker.mesh(field)) for field in fields]
 
 

@@ -126,7 +126,7 @@ def loss(flow: Flow, numbers: Tensor, said: Encoded, unheeded: float) -> Tensor:
     time = torch.sigmoid(drawn - 0.4)[:, None]  # most of it in the middle (Esser et al. 2024)
     noise = torch.randn_like(numbers)
     kept = torch.rand(len(numbers), device=numbers.device) >= unheeded
-    end = flow(time * numbers + (1 - time) * noise, time[:, 0], said, kept)
+    end = flow(time * numbers + (1 - time) * noise, time[:, 0], said, kept).float()
     return ((end - numbers) / (1 - time).clamp(min=LEAST_LEFT)).square().mean()
 
 

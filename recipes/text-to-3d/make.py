@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from . import flow
+from . import flow, match
 from .autoencoder import COLOUR_CELLS, LATENT_SHAPE, Autoencoder
 from .encoder import Encoded
 
@@ -33,27 +33,34 @@ class Maker:
     """The networks of an artifact. tensors, config: as `save_weights` has them."""
 
     def __init__(self, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-        own = {kind: _own(tensors, kind) for kind in ("autoencoder", "flow")}
+        own = {kind: _own(tensors, kind) for kind in ("autoencoder", "flow", "matcher")}
         self.autoencoder = Autoencoder().to(memory_format=torch.channels_last_3d)
         self.autoencoder.load_state_dict(own["autoencoder"])
         self.basis = flow.Basis(**_own(tensors, "basis"))
         self.flow = flow.Flow(len(self.basis.scale), int(config["width"]), int(config["layers"]))
         self.flow.load_state_dict(own["flow"])
-        self.autoencoder.eval()
-        self.flow.eval()
+        self.matcher = match.Matcher(len(self.basis.scale))
+        self.matcher.load_state_dict(own["matcher"])
         self.level = float(config.get("level", 0.5))
         self.guidance = float(config.get("guidance", 3.0))
+        self.candidates = int(config.get("candidates", 1))
+        self.margin = float(config.get("margin", 0.0))
 
-    def fields(self, said: Encoded, seeds: list[int], steps: int, guidance: float | None = None) -> list[Field]:
-        """One shape a sentence, each from the noise of its seed."""
+    def fields(
+        self, said: Encoded, seeds: list[int], steps: int, guidance: float | None = None, candidates: int | None = None
+    ) -> list[Field]:
+        """One shape a sentence: of so many candidates, each from noise of the seed, one that matches it about best."""
         guidance = self.guidance if guidance is None else guidance
+        candidates = self.candidates if candidates is None else candidates
         found: list[Field] = []
         for start in range(0, len(seeds), TOGETHER):
             some = seeds[start : start + TOGETHER]
-            noise = torch.stack([_noise(seed, len(self.basis.scale)) for seed in some])
+            noise = torch.cat([_noise(seed, candidates, len(self.basis.scale)) for seed in some])
             heard = said.pick(torch.arange(start, start + len(some)))
-            numbers = flow.sample(self.flow, heard, noise, steps, guidance)
-            found += self.decode(self.basis.outward(numbers).unflatten(1, LATENT_SHAPE))
+            each = heard.pick(torch.arange(len(some)).repeat_interleave(candidates))
+            numbers = flow.sample(self.flow, each, noise, steps, guidance).unflatten(0, (len(some), candidates))
+            kept = match.chosen(self.matcher, numbers, heard, self.margin)
+            found += self.decode(self.basis.outward(kept).unflatten(1, LATENT_SHAPE))
         return found
 
     @torch.inference_mode()
@@ -103,8 +110,9 @@ def simplified(mesh: Mesh, faces: int) -> Mesh:
     return Mesh(vertices.astype(np.float32), kept.astype(np.int32), colours)
 
 
-def _noise(seed: int, count: int) -> Tensor:
-    return torch.randn(count, generator=torch.Generator().manual_seed(seed))
+def _noise(seed: int, candidates: int, count: int) -> Tensor:
+    """(candidates, count); the first ones are the same however many there are."""
+    return torch.randn(candidates, count, generator=torch.Generator().manual_seed(seed))
 
 
 def _own(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:

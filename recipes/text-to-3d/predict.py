@@ -32,9 +32,12 @@ class Model:
         self.encoder = SentenceEncoder()
         self.concepts = Concepts(config["concept_names"], tensors["concepts"], float(config["bound"]))
 
-    def make(self, sentence: str, seed: int = 0, steps: int = 25, guidance: float = 0.0, faces: int = 0) -> Mesh:
-        """A closed, coloured mesh, longest side 1, z up. guidance 0: what was chosen in training."""
-        [field] = self.maker.fields(self.encoder.encode([sentence]), [seed], steps, guidance or None)
+    def make(
+        self, sentence: str, seed: int = 0, steps: int = 25, guidance: float = 0.0, faces: int = 0, candidates: int = 0
+    ) -> Mesh:
+        """A closed, coloured mesh, longest side 1, z up. guidance, candidates 0: what was chosen in training."""
+        said = self.encoder.encode([sentence])
+        [field] = self.maker.fields(said, [seed], steps, guidance or None, candidates or None)
         return self.maker.mesh(field, faces)
 
 
@@ -63,13 +66,14 @@ def predict(run: Run) -> None:
         near, similarity = model.concepts.nearest(model.encoder.encode([prompt]).sentence[0])
         for number in range(options.count):
             seed = options.seed + number
-            mesh = model.make(prompt, seed, options.steps, options.guidance, options.faces)
+            mesh = model.make(prompt, seed, options.steps, options.guidance, options.faces, options.candidates)
             path = numbered(output, len(made) + 1)
             write(mesh, path)
             turntable(mesh, path.with_name(f"{path.stem}-views.png"))
             facts = {
                 "prompt": prompt, "seed": seed, "guidance": options.guidance or model.maker.guidance,
-                "steps": options.steps, "faces": len(mesh.faces), "nearest_known": near, "similarity": similarity,
+                "candidates": options.candidates or model.maker.candidates, "steps": options.steps,
+                "faces": len(mesh.faces), "nearest_known": near, "similarity": similarity,
                 "warnings": warnings(prompt, near, similarity, model.concepts.bound),
             }  # fmt: skip
             path.with_suffix(".json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")

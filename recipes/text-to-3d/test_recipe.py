@@ -34,6 +34,7 @@ evaluate = load("text-to-3d", HERE, "evaluate")
 flow = load("text-to-3d", HERE, "flow")
 lessons = load("text-to-3d", HERE, "lessons")
 make = load("text-to-3d", HERE, "make")
+match = load("text-to-3d", HERE, "match")
 predict = load("text-to-3d", HERE, "predict")
 probes = load("text-to-3d", HERE, "probes")
 shapes = load("text-to-3d", HERE, "shapes")
@@ -351,6 +352,24 @@ def test_guidance_of_one_is_the_told_flow_alone(sentences: Any) -> None:
     assert torch.allclose(flow.sample(net, said, noise, steps=1, guidance=1.0), end, atol=1e-5)
 
 
+def test_the_matcher_learns_which_shape_is_what_a_sentence_says_and_chooses_it(sentences: Any) -> None:
+    torch.manual_seed(0)
+    said = sentences.encode(["a red chair", "a tall bookcase"])
+    ends = torch.stack([torch.full((16,), value) for value in (-1.0, 1.0)])
+    matcher = match.Matcher(16)
+    optimiser = torch.optim.AdamW(matcher.parameters(), lr=2e-3)
+    for _ in range(30):
+        loss = match.loss(matcher, ends, said)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.2
+    candidates = torch.stack([ends + 0.1, ends.flip(0) + 0.1])  # of each sentence: one of it, one of the other
+    assert torch.allclose(match.chosen(matcher, candidates, said, 0.0), ends + 0.1)
+    assert torch.allclose(match.chosen(matcher, candidates.flip(1), said, 0.0), ends + 0.1)
+    assert torch.allclose(match.chosen(matcher, candidates.flip(1), said, 2.0), ends.flip(0) + 0.1)  # the first
+
+
 # From a sentence to a file
 
 
@@ -365,6 +384,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory, sentences: Any) -> Path:
     basis = flow.Basis.of(torch.randn(6, *autoencoder.LATENT_SHAPE), 4)
     tensors |= {f"basis.{name}": getattr(basis, name) for name in ("centre", "axes", "scale")}
     tensors |= {f"flow.{name}": each for name, each in flow.Flow(4, 32, 1).state_dict().items()}
+    tensors |= {f"matcher.{name}": each for name, each in match.Matcher(4).state_dict().items()}
     known = ["a red chair", "a low round table with three legs"]
     tensors["concepts"] = sentences.encode(known).sentence.half()
     config = {"width": 32, "layers": 1, "level": 0.5, "guidance": 2.0, "bound": 0.5, "concept_names": known}
@@ -375,7 +395,9 @@ def artifact(tmp_path_factory: pytest.TempPathFactory, sentences: Any) -> Path:
 def running(artifact: Path, folder: Path, text: str, name: str = "t.glb", **options: Any) -> Any:
     source = folder / "prompt.txt"
     source.write_text(text, "utf-8")
-    chosen = SimpleNamespace(**({"seed": 3, "count": 1, "guidance": 0.0, "steps": 2, "faces": 400} | options))
+    chosen = SimpleNamespace(
+        **({"seed": 3, "count": 1, "guidance": 0.0, "candidates": 2, "steps": 2, "faces": 400} | options)
+    )
     return SimpleNamespace(
         artifact=artifact, inputs=[source], output=folder / name, options=chosen, summary={},
         phase=lambda *_, **__: None, progress=lambda *_, **__: None,
@@ -405,6 +427,22 @@ def test_the_same_seed_makes_the_same_and_another_another(artifact: Path) -> Non
     one, again, other = (model.make("a red chair", seed, steps=2) for seed in (1, 1, 2))
     assert np.array_equal(one.vertices, again.vertices)
     assert len(one.vertices) != len(other.vertices) or not np.array_equal(one.vertices, other.vertices)
+
+
+def test_of_more_candidates_the_one_is_kept_that_matches_best(artifact: Path) -> None:
+    maker = predict.load(artifact).maker
+    torch.nn.init.normal_(maker.flow.leave.weight, std=0.1)
+    said = encoder.SentenceEncoder().encode(["a red chair", "a bookcase"])
+
+    def near(numbers: Any) -> Any:
+        return (maker.matcher.of_shapes(numbers) * maker.matcher.of_sentences(said)).sum(1)
+
+    kept: dict[int, Any] = {}
+    maker.decode = lambda latents: kept.update({candidates: maker.basis.inward(latents)}) or []
+    for candidates in (1, 8):
+        maker.fields(said, [5, 6], steps=2, candidates=candidates)
+    with torch.inference_mode():
+        assert (near(kept[8]) >= near(kept[1]) - 1e-5).all() and not torch.allclose(kept[1], kept[8])
 
 
 def test_what_cannot_be_made_is_refused_with_a_reason(artifact: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Training in two stages: an autoencoder of shapes, then a flow from noise to its latents that heeds a sentence.
+"""Training in three stages: an autoencoder of shapes, a flow from noise to its latents that heeds a sentence, and a
+matcher that chooses among what the flow makes.
 
 The shapes and their captions are all there before, so that both cores are the networks'.
 """
@@ -14,14 +15,15 @@ import torch
 from hive_recipe_shape_corpus.corpus import Corpus
 from hive_runner.data_parallel import mean_gradients, part
 from hive_runner.fitting import Fitting, adamw
+from hive_runner.precision import autocast, has_bfloat16
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from . import flow
+from . import flow, match
 from .autoencoder import Autoencoder
 from .captions import captions
 from .choose import choose
-from .encoder import SentenceEncoder
+from .encoder import Encoded, SentenceEncoder
 from .evaluate import Taught, evaluate
 from .lessons import Lesson, draw_lessons, latents_of
 from .make import Maker
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 WARMUP_STEPS = 50
 EMA_DECAY = 0.998
-LATENT_STREAM, FLOW_STREAM, LESSON_STREAM, FURTHER_STREAM = 1, 2, 3, 4  # of random numbers
+LATENT_STREAM, FLOW_STREAM, LESSON_STREAM, FURTHER_STREAM, MATCHER_STREAM = 1, 2, 3, 4, 5  # of random numbers
 SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 FURNITURE = 0.2  # share of the lessons of each step
 
@@ -48,6 +50,8 @@ def train(run: Run) -> None:
         f"{len(shapes.validation)} to choose by, {len(shapes.test)} of unseen names, "
         f"{len(shapes.strange)} of unseen families"
     )
+    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
+    run.log(f"autoencoder and flow learn in {precision}")
     state = run.resume() or {"stage": "autoencoder", "step": 0}
 
     torch.manual_seed(run.seed)
@@ -58,11 +62,11 @@ def train(run: Run) -> None:
         def of_shapes(step: int, share: int) -> Tensor:
             rng = share_rng(run, LATENT_STREAM, step, share)
             count = len(part(params.autoencoder_batch, share, SHARES))
-            return encoder(shapes.disturbed(rng.choice(shapes.training, count), rng).to(run.device))
+            voxels = shapes.disturbed(rng.choice(shapes.training, count), rng).to(run.device)
+            with autocast(precision, run.device):
+                return encoder(voxels)
 
-        average = fit(
-            run, "autoencoder", encoder, of_shapes, params.autoencoder_steps, params.autoencoder_rate, state, {}
-        )
+        average = fit(run, "autoencoder", encoder, of_shapes, state, {})
         state = {"stage": "flow", "step": 0}
     encoder.load_state_dict(average)
     encoder.eval()
@@ -80,18 +84,36 @@ def train(run: Run) -> None:
     sentences = SentenceEncoder().encode([caption for each in told for caption in each])
     taught = Taught(lessons, told, sentences)
 
-    guide = flow.Flow(numbers.shape[1], params.width, params.layers).to(run.device)
     chances = chances_of(lessons)
 
-    def of_latents(step: int, share: int) -> Tensor:
-        rng = share_rng(run, FLOW_STREAM, step, share)
-        which = rng.choice(len(lessons), len(part(params.flow_batch, share, SHARES)), p=chances)
+    def some(stream: int, step: int, share: int, batch: int) -> tuple[Tensor, Encoded]:
+        """Shapes of a share of a step, and a caption of each."""
+        rng = share_rng(run, stream, step, share)
+        which = rng.choice(len(lessons), len(part(batch, share, SHARES)), p=chances)
         said = sentences.pick(torch.from_numpy(which * params.captions + rng.integers(0, params.captions, len(which))))
-        return flow.loss(guide, numbers[torch.from_numpy(which)].to(run.device), said.to(run.device), params.unheeded)
+        return numbers[torch.from_numpy(which)].to(run.device), said.to(run.device)
 
-    guided = fit(run, "flow", guide, of_latents, params.flow_steps, params.flow_rate, state, {"autoencoder": average})
-    tensors = {f"autoencoder.{name}": tensor for name, tensor in average.items()}
-    tensors |= {f"flow.{name}": tensor for name, tensor in guided.items()}
+    guided = state.get("flow")
+    if guided is None:
+        guide = flow.Flow(numbers.shape[1], params.width, params.layers).to(run.device)
+
+        def of_latents(step: int, share: int) -> Tensor:
+            lessons_of_share = some(FLOW_STREAM, step, share, params.flow_batch)
+            with autocast(precision, run.device):
+                return flow.loss(guide, *lessons_of_share, params.unheeded)
+
+        guided = fit(run, "flow", guide, of_latents, state, {"autoencoder": average})
+        state = {"stage": "matcher", "step": 0}
+
+    torch.manual_seed(run.seed + 2)
+    matcher = match.Matcher(numbers.shape[1]).to(run.device)
+
+    def of_pairs(step: int, share: int) -> Tensor:
+        return match.loss(matcher, *some(MATCHER_STREAM, step, share, params.matcher_batch))
+
+    matched = fit(run, "matcher", matcher, of_pairs, state, {"autoencoder": average, "flow": guided})
+    networks = {"autoencoder": average, "flow": guided, "matcher": matched}
+    tensors = {f"{kind}.{name}": tensor for kind, own in networks.items() for name, tensor in own.items()}
     tensors |= {f"basis.{name}": getattr(basis, name) for name in ("centre", "axes", "scale")}
     config = {"width": params.width, "layers": params.layers, "heights": shapes.heights.table}
     maker = Maker(tensors, config)
@@ -123,20 +145,22 @@ def spread(items: tuple[Any, ...], most: int) -> tuple[Any, ...]:
 
 
 def fit(
-    run: Run, stage: str, model: nn.Module, loss: Callable[[int, int], Tensor], steps: int, rate: float,
-    state: dict[str, Any], earlier: dict[str, Any],
+    run: Run, stage: str, model: nn.Module, loss: Callable[[int, int], Tensor], state: dict[str, Any],
+    earlier: dict[str, dict[str, Tensor]],
 ) -> dict[str, Tensor]:  # fmt: skip
     """Train `model` from where `state` says; the moving average of its weights.
 
-    loss: of a step and a share of its batch. earlier: of a stage before, kept.
+    loss: of a step and a share of its batch. earlier: the weights of the stages before, by their names, kept.
     """
-    optimiser = adamw(model, rate, weight_decay=0.02, fused=True)
-    before = 0 if stage == "autoencoder" else run.params.autoencoder_steps
+    params = vars(run.params)
+    steps = params[f"{stage}_steps"]
+    before = sum(params[f"{name}_steps"] for name in earlier)
+    optimiser = adamw(model, params[f"{stage}_rate"], weight_decay=0.02, fused=True)
     kept = {**earlier, "stage": stage}
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY, earlier_steps=before, kept=kept)
-    run.log(f"{stage}: {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
     to_do = range(fitting.resume(state), steps)
     run.phase(f"train the {stage}", total=steps)
+    run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
 
     def shares(share: int) -> Iterator[tuple[int, int]]:
         return ((step, share) for step in to_do)
