@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 from hive_cli import HiveCli, kill, until
 
@@ -107,7 +106,8 @@ def test_an_interrupt_of_wait_leaves_the_job_at_work(hive: HiveCli) -> None:
     hive.ok(*HUNG)
     hive.until_running()
     waiting = hive.start("queue", "wait")
-    time.sleep(1)
+    assert waiting.stderr and "following" in waiting.stderr.readline()
+    assert waiting.stderr.readline()  # the first of the run: it is being watched
     waiting.send_signal(signal.SIGINT)
     _, told = waiting.communicate(timeout=60)
     assert waiting.returncode == 130 and "detached: the build of hangs (job 1) goes on" in told
