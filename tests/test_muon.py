@@ -11,11 +11,13 @@ torch = pytest.importorskip("torch", reason="the optimiser is torch's")
 from hive_runner.muon import muon, orthogonal  # noqa: E402
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", [(8, 8), (6, 40), (40, 6)])
-def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int]) -> None:
+def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int], precision: str) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    made = orthogonal(matrix)
+    made = orthogonal(matrix, getattr(torch, precision))
+    assert made.dtype == torch.float32
     values = torch.linalg.svdvals(made)
     assert values.min() > 0.6 and values.max() < 1.25
     assert torch.linalg.svdvals(made - left @ right).max() < 0.4

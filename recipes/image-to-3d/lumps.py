@@ -1,7 +1,8 @@
 """Rounded shapes that neither furniture nor the grammar has: bodies grown together out of superquadrics.
 
 Meshes that people bring are animals, heads and machine parts as well. These are none of them, but like them in that
-parts blend into each other. A shape is grown from a body: each further part sits on an earlier one. Most are symmetric.
+parts blend into each other. A shape is grown from a body: each further part sits on an earlier one. Most are symmetric;
+some have holes drilled through their body.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from hive_recipe_shape_corpus.surface import extract
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SHAPES = 200  # different ones
+SHAPES = 600  # different ones
 GRID = 48  # cells that a shape is drawn on
 PARTS = (1, 8)  # besides the body
-SYMMETRIC = 0.6  # share
+SYMMETRIC, DRILLED = 0.6, 0.25  # shares
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,11 @@ class Part:
     exponent: float
 
     def depth(self, points: F32) -> F32:
-        """(n, 3) -> (n,): about how far inside of it, negative outside."""
-        own = np.abs((points - self.middle) @ self.axes.T / self.radii)
-        size = (own**self.exponent).sum(1) ** np.float32(1 / self.exponent)
+        """(3, n) -> (n,): about how far inside of it, negative outside."""
+        own = np.abs((self.axes / self.radii[:, None]) @ (points - self.middle[:, None]))
+        e = np.float32(self.exponent)
+        logarithms = e * np.log(np.maximum(own, 1e-6))  # a power of floats takes ten times as long
+        size = np.exp(np.log(np.exp(logarithms).sum(0)) / e)
         return np.asarray((1 - size) * self.radii.min(), np.float32)
 
 
@@ -57,18 +60,21 @@ def lump(number: int) -> Lump:
     """Always the same one under a number."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([number, 3])))
     parts = grown(rng)
+    holes = drilled(rng, parts[0])
     reach = np.stack(
         [part.middle + sign * np.abs(part.axes.T * part.radii).sum(1) for part in parts for sign in (-1, 1)]
     )
     low, high = reach.min(0), reach.max(0)
     middle, pitch = (low + high) / 2, float((high - low).max()) * 1.1 / GRID
     steps = (np.arange(GRID, dtype=np.float32) + 0.5 - GRID / 2) * pitch
-    points = np.stack([axis.ravel() for axis in np.meshgrid(*(middle[:, None] + steps), indexing="ij")], 1)
+    points = np.stack([axis.ravel() for axis in np.meshgrid(*(middle[:, None] + steps), indexing="ij")])
     depths = np.stack([part.depth(points.astype(np.float32)) for part in parts])
     blend = np.float32(rng.uniform(0.01, 0.06))  # how softly parts join
     field = blend * np.log(np.exp(np.clip(depths / blend, -60, 60)).sum(0)).reshape((GRID,) * 3)
     bumps = ndimage.gaussian_filter(rng.normal(0, 1, field.shape).astype(np.float32), rng.uniform(2, 6))
     field += np.float32(rng.uniform(0, 0.02) / bumps.std()) * bumps
+    for hole in holes:
+        field = np.minimum(field, -hole.depth(points.astype(np.float32)).reshape(field.shape))
     mesh = extract(field, 0.0)
     nearest = depths.argmax(0).reshape((GRID,) * 3)
     cell = np.clip(((mesh.vertices[mesh.faces].mean(1) + 0.5) * GRID).astype(int), 0, GRID - 1)
@@ -80,10 +86,16 @@ def lump(number: int) -> Lump:
 def _solid(field: F32, mesh: Mesh) -> NDArray[np.bool_]:
     """Where `field`, of which `mesh` is the surface, is above 0, on the cells of the normalised mesh's cube."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
-    step = float((high - low).max()) * GRID / CELLS  # of the field's cells, per cell of the solid
-    offset = ((low + high) / 2 + 0.5) * GRID - 0.5 + (0.5 - CELLS / 2) * step
-    outside = float(field.min())
-    return np.asarray(ndimage.affine_transform(field, [step] * 3, offset, (CELLS,) * 3, order=1, cval=outside) > 0)
+    middle = (np.arange(CELLS) + 0.5) / CELLS - 0.5
+    at = (((low + high) / 2)[:, None] + middle * float((high - low).max()) + 0.5) * GRID - 0.5  # (3, CELLS)
+    x, y, z = (_between(each) for each in at)
+    return np.asarray(np.einsum("ai,bj,ck,ijk->abc", x, y, z, field, optimize=True) > 0)
+
+
+def _between(at: NDArray[np.floating]) -> F32:
+    """(n,) places on a line of GRID values -> (n, GRID): the matrix that interpolates there; at the ends they last."""
+    tents = 1 - np.abs(np.clip(at, 0, GRID - 1)[:, None] - np.arange(GRID))
+    return np.maximum(tents, 0).astype(np.float32)
 
 
 def _paint(rng: np.random.Generator, parts: int) -> NDArray[np.uint8]:
@@ -111,6 +123,19 @@ def grown(rng: np.random.Generator) -> list[Part]:
             flip = np.array([-1, 1, 1], np.float32)
             parts.append(replace(part, middle=part.middle * flip, axes=part.axes * flip))
     return parts
+
+
+def drilled(rng: np.random.Generator, body: Part) -> list[Part]:
+    """What is cut out of some: one or two rods through the body."""
+    if rng.random() >= DRILLED:
+        return []
+    holes = []
+    for _ in range(int(rng.integers(1, 3))):
+        thick = body.radii.min() * rng.uniform(0.2, 0.6)
+        axes = _turn(rng) if rng.random() < 0.5 else np.roll(np.eye(3, dtype=np.float32), int(rng.integers(3)), 0)
+        middle = (rng.uniform(-0.4, 0.4, 3) * body.radii).astype(np.float32)
+        holes.append(Part(middle, axes, np.array([2, thick, thick], np.float32), 2.0))
+    return holes
 
 
 def _radii(rng: np.random.Generator, low: float, high: float) -> F32:

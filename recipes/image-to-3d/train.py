@@ -58,7 +58,8 @@ def fit(run: Run, folder: Path) -> dict[str, Tensor]:
     precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     net = ShapeNet().to(run.device, memory_format=torch.channels_last)
-    optimiser = muon(net, params.learning_rate, 0.02, plain=("stem", "place", "view", "coarse", "answer"))
+    plain = ("stem", "place", "view", "coarse", "answer")
+    optimiser = muon(net, params.learning_rate, 0.02, plain, precision)
     fitting = Fitting(run, net, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters, {precision}")
     steps = range(fitting.resume(run.resume()), params.steps)
@@ -81,7 +82,8 @@ def batches(seed: int, folder: Path, size: int, steps: range, share: int, worker
 def losses(net: ShapeNet, precision: str, device: str, batch: Batch) -> dict[str, Tensor]:
     """Of occupancy (cross-entropy and the missing Dice overlap, Milletari et al. 2016), depth, colour and view.
 
-    Only the columns of the outline count: what is beside it is known to be empty.
+    Only the columns of the outline count: what is beside it is known to be empty. Each view's occupancy counts alike:
+    pooled over the batch, thin things would drown in thick ones.
     """
     picture, wanted = torch.from_numpy(batch.given).to(device), torch.from_numpy(batch.wanted).to(device)
     truth = torch.from_numpy(np.unpackbits(batch.occupancy, axis=1)).to(device).float()  # (columns, BINS)
@@ -89,18 +91,26 @@ def losses(net: ShapeNet, precision: str, device: str, batch: Batch) -> dict[str
     with autocast(precision, device):
         answer = net(picture)
     logits = answer.occupancy.permute(0, 2, 3, 1)[wanted].float()
-    share = torch.sigmoid(logits)
-    dice = 1 - (2 * (share * truth).sum() + 1) / (share.sum() + truth.sum() + 1)
-    entropy = functional.binary_cross_entropy_with_logits(logits, truth)
+    share, columns = torch.sigmoid(logits), wanted.sum((1, 2))
+    overlap, filled, full = (_of_each_view(each, columns) for each in (share * truth, share, truth))
+    dice = 1 - (2 * overlap + 1e-3) / (filled + full + 1e-3)
+    entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     known = wanted & torch.isfinite(depth)
     colour = (answer.behind.permute(0, 2, 3, 1)[wanted] - behind[wanted].float() / 255).abs().mean()
     elevation = (answer.elevation_deg - torch.from_numpy(batch.elevation_deg).to(device)) / 20
     fov = (answer.fov_deg - torch.from_numpy(batch.fov_deg).to(device)) / 10
     return {
-        "entropy_loss": entropy,
-        "dice_loss": 0.5 * dice,
+        "entropy_loss": _of_each_view(entropy, columns).mean(),
+        "dice_loss": dice.mean(),
         "depth_loss": 0.5 * (answer.depth[known] - depth[known]).abs().mean(),
         "colour_loss": 0.2 * colour,
         "view_loss": 0.1 * functional.smooth_l1_loss(elevation, torch.zeros_like(elevation))
         + 0.03 * functional.smooth_l1_loss(fov, torch.zeros_like(fov)),
     }
+
+
+def _of_each_view(values: Tensor, columns: Tensor) -> Tensor:
+    """Means (views,) of values (columns of all views, BINS). columns: how many are of each view, (views,)."""
+    view = torch.repeat_interleave(torch.arange(len(columns), device=columns.device), columns)
+    sums = values.new_zeros(len(columns)).index_add(0, view, values.mean(1))
+    return sums / columns.clamp(min=1)
