@@ -22,6 +22,7 @@ SMOOTH_SPREAD = 0.5  # decades, of ground that nothing is known of
 LINEAR_ERROR = 0.04  # decades, by which a linear answer cannot fit data anyway
 SOLVER_ERROR = 0.004  # decades: 1 %
 CLOSE = ((1.0, 1.2, 2.0),)  # how the network's errors hang together, fitted on validation sections
+BLOCK = 192  # rows and columns of a product that are made at once
 LARGEST = 1.5  # decades a step may change a cell
 NORMAL_80 = 1.2816  # standard deviations to either end of an interval that holds 80 % of a normal distribution
 
@@ -135,7 +136,7 @@ def gauss_newton(
     for done in range(1, iterations + 1):
         flat = jacobian.reshape(len(abmn), -1)
         spread_by = (wide * correlation(wide * jacobian)).reshape(len(abmn), -1)
-        kernel = (flat @ spread_by.T).astype(float)
+        kernel = _lower_product(flat, spread_by)
         kernel[np.diag_indices_from(kernel)] += error**2
         factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
         residual = observed - predicted + flat @ (model - mean).ravel()
@@ -162,3 +163,12 @@ def gauss_newton(
     half = solve_triangular(factor[0].astype(np.float32), spread_by, lower=True, check_finite=False)
     left = np.maximum(wide.ravel() ** 2 - np.einsum("nc,nc->c", half, half), 1e-6)
     return Inverted(model, np.sqrt(left).reshape(mean.shape), predicted, misfit(observed, predicted, error), done)
+
+
+def _lower_product(one: Singles, other: Singles) -> Floats:
+    """(N, C), (N, C) -> one @ other.T (N, N), which is symmetric: nothing is put above the diagonal's blocks."""
+    made = np.zeros((len(one), len(one)))
+    for first in range(0, len(one), BLOCK):
+        these = slice(first, first + BLOCK)
+        made[first:, these] = one[first:] @ other[these].T
+    return made

@@ -96,32 +96,37 @@ def _backward(a: Any, w: Any) -> None:
 
 
 @kernel
-def _add_sensitivity(u: Any, abmn: Any, across: Any, down: Any, mass: Any, out: Any) -> None:
+def _write_modes(field: Any, scale: Any, refine: Any, out: Any) -> None:
+    """What fields are in each cell: level, sloping along, sloping down, twisted. A cell's matrix is diagonal there.
+
+    field: (E, columns + 1, rows + 1) nodes; scale: (4, columns, rows) -> out (E, 4 * refine, cells of the model).
+    """
+    stations, columns, rows = field.shape[0], field.shape[1] - 1, field.shape[2] - 1
+    for e in range(stations):
+        for i in range(columns):
+            left, right, half, first = field[e, i], field[e, i + 1], i % refine, i // refine * rows
+            for j in range(rows):
+                top, bottom = left[j] + right[j], left[j + 1] + right[j + 1]
+                top_slope, bottom_slope = left[j] - right[j], left[j + 1] - right[j + 1]
+                out[e, half, first + j] = scale[0, i, j] * (top + bottom)
+                out[e, refine + half, first + j] = scale[1, i, j] * (top_slope + bottom_slope)
+                out[e, 2 * refine + half, first + j] = scale[2, i, j] * (top - bottom)
+                out[e, 3 * refine + half, first + j] = scale[3, i, j] * (top_slope - bottom_slope)
+
+
+@kernel
+def _add_sensitivity(modes: Any, abmn: Any, out: Any) -> None:
     """out[d, cell] += u_MN . (dA/dsigma of the cell) u_AB, for one wavenumber.
 
-    u: (E, columns, rows) nodes, -1 is no electrode; across, down, mass: (columns, rows) of a cell's matrix.
+    modes: (E + 1, modes, cells) of each electrode, by `_modes`; the last, which -1 means, is no electrode's.
     """
-    nd, nx, nz = out.shape
-    p = np.empty(u.shape[1:], np.float32)
-    q = np.empty(u.shape[1:], np.float32)
-    for d in range(nd):
-        p[:] = u[abmn[d, 0]]
-        if abmn[d, 1] >= 0:
-            p -= u[abmn[d, 1]]
-        q[:] = u[abmn[d, 2]]
-        if abmn[d, 3] >= 0:
-            q -= u[abmn[d, 3]]
-        for i in range(nx):
-            p0, p1, q0, q1, total = p[i], p[i + 1], q[i], q[i + 1], out[d, i]
-            a0, d0, m0 = across[i], down[i], mass[i]
-            for j in range(nz):
-                a, b, c, e = p0[j], p1[j], p0[j + 1], p1[j + 1]
-                f, g, h, o = q0[j], q1[j], q0[j + 1], q1[j + 1]
-                total[j] += (
-                    a0[j] * ((a - b) * (f - g) + (c - e) * (h - o))
-                    + d0[j] * ((a - c) * (f - h) + (b - e) * (g - o))
-                    + m0[j] * (a * f + b * g + c * h + e * o)
-                )
+    for d in range(len(abmn)):
+        total = out[d]
+        for t in range(modes.shape[1]):
+            a, b = modes[abmn[d, 0], t], modes[abmn[d, 1], t]
+            m, n = modes[abmn[d, 2], t], modes[abmn[d, 3], t]
+            for cell in range(total.shape[0]):
+                total[cell] += (a[cell] - b[cell]) * (m[cell] - n[cell])
 
 
 class Solver:
@@ -193,26 +198,29 @@ class Solver:
         """
         sigma = self._spread(log_rho)
         transfer, fields = self._solve(sigma, True)
-        across = np.zeros((len(abmn), *sigma.shape), np.float32)
+        cells = np.zeros((len(abmn), sigma.size // self.refine), np.float32)
         for k, weight, field in zip(self.k, self.weights, fields, strict=True):
-            parts = (
-                0.25 * weight * part
-                for part in (
-                    self.dz[None, :] / self.dx[:, None],
-                    self.dx[:, None] / self.dz[None, :],
-                    0.5 * k * k * self.dx[:, None] * self.dz[None, :],
-                )
-            )
-            _add_sensitivity(field, abmn, *(part.astype(np.float32) for part in parts), across)
+            _add_sensitivity(self._modes(field, k, weight), abmn, cells)
         reading = resistances(transfer, abmn)
-        across *= sigma.astype(np.float32)
-        across /= reading.astype(np.float32)[:, None, None]
-        across = across.reshape(len(abmn), -1, self.refine, across.shape[2]).sum(2)
-        return reading / resistances(self.half_space, abmn), _fold(across)
+        scale = sigma[:: self.refine].ravel().astype(np.float32)
+        cells *= scale / reading.astype(np.float32)[:, None]
+        return reading / resistances(self.half_space, abmn), _fold(cells.reshape(len(abmn), -1, sigma.shape[1]))
+
+    def _modes(self, field: NDArray[np.float32], k: float, weight: float) -> NDArray[np.float32]:
+        """Modes of fields (E, columns, rows) at the nodes, (E + 1, 4 * refine, cells of the model); the last is 0.
+
+        Scaled so that the product of two fields' modes, summed, is a cell's part in their energy per conductivity.
+        """
+        across, down = self.dz[None, :] / self.dx[:, None], self.dx[:, None] / self.dz[None, :]
+        mass = 0.5 * k * k * self.dx[:, None] * self.dz[None, :]
+        shares = np.stack([mass, 2 * across + mass, 2 * down + mass, 2 * (across + down) + mass])
+        made = np.zeros((len(field) + 1, 4 * self.refine, across.size // self.refine), np.float32)
+        _write_modes(field, np.sqrt(weight * shares / 16).astype(np.float32), self.refine, made)
+        return made
 
 
 def _fold(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, solver columns, solver rows) -> (N, LAYERS, model columns): what pads belongs to the outermost cells."""
+    """(N, padded columns, padded layers) -> (N, LAYERS, columns): what pads belongs to the outermost cells."""
     inner = cells[:, PAD:-PAD].copy()
     inner[:, 0] += cells[:, :PAD].sum(1)
     inner[:, -1] += cells[:, -PAD:].sum(1)
