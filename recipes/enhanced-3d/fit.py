@@ -10,6 +10,7 @@ import torch
 from hive_runner.data_parallel import mean_gradients, part
 from hive_runner.fitting import Fitting
 from hive_runner.muon import muon
+from hive_runner.precision import autocast, has_bfloat16
 from torch import Tensor
 from torch.nn import functional
 
@@ -32,21 +33,22 @@ SLOPE = 0.5  # weight of the depths' slopes, which the normals are made of
 def fit(run: Run, stream: Callable[[range, range], Iterator[Crops]], state: dict[str, Any]) -> dict[str, Tensor]:
     """Train from where `state` says; the moving average of the weights. stream: some steps, some objects of each."""
     params = run.params
+    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
     torch.manual_seed(run.seed)
     model = RefineNet().to(run.device, memory_format=torch.channels_last_3d)
-    optimiser = muon(model, params.learning_rate, 0.01, plain=("stem.", "answer"))
+    optimiser = muon(model, params.learning_rate, 0.01, plain=("stem.", "answer"), precision=precision)
     fitting = Fitting(run, model, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
-    run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
+    run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
     steps = range(fitting.resume(state), params.steps)
     run.phase("train", total=params.steps)
     streams = [partial(stream, steps, part(params.objects, share, SHARES)) for share in range(SHARES)]
-    with mean_gradients(model, partial(losses, model, run.device), streams, run.cpus) as gradients:
+    with mean_gradients(model, partial(losses, model, precision, run.device), streams, run.cpus) as gradients:
         for parts in gradients:
             fitting.follow(**parts)
     return fitting.weights()
 
 
-def losses(model: RefineNet, device: str, batch: Crops) -> dict[str, Tensor]:
+def losses(model: RefineNet, precision: str, device: str, batch: Crops) -> dict[str, Tensor]:
     """Of depths, of which side of the surface, and of slopes, near the true or the coarse surface.
 
     Where the coarse shape is far off (a panel is missing, a leg stands elsewhere) no network can know better: such
@@ -54,7 +56,9 @@ def losses(model: RefineNet, device: str, batch: Crops) -> dict[str, Tensor]:
     """
     coarse = torch.from_numpy(batch.coarse).to(device).float() / UNIT
     truth = torch.from_numpy(batch.truth).to(device).float() / UNIT
-    found = coarse + model(coarse, torch.from_numpy(batch.lifted).to(device).float() / 127)
+    lifted = torch.from_numpy(batch.lifted).to(device).float() / 127
+    with autocast(precision, device):
+        found = coarse + model(coarse, lifted)
     inner = (..., *[slice(RIM, -RIM)] * 3)
     found, truth, coarse = found[inner], truth[inner], coarse[inner]
     near = ((truth.abs() < NEAR) | (coarse.abs() < NEAR)).float()
