@@ -257,6 +257,29 @@ def test_a_lump_is_closed_normalised_and_as_its_solid() -> None:
     assert np.array_equal(lumps.lump.__wrapped__(1).bits, lumps.lump(1).bits)
 
 
+def test_some_lumps_are_drilled_through() -> None:
+    genus = []
+    for number in range(12):
+        mesh = lumps.lump(number).mesh(None)
+        genus.append(1 - trimesh.Trimesh(mesh.vertices, mesh.faces).euler_number // 2)
+    assert any(genus) and genus.count(0) > 6
+
+
+def test_a_matrix_between_places_interpolates_and_lasts_at_the_ends() -> None:
+    line = np.arange(lumps.GRID, dtype=np.float32) ** 2
+    found = lumps._between(np.array([-3.0, 2.0, 4.5, lumps.GRID + 5.0])) @ line
+    assert found == pytest.approx([0, 4, 20.5, (lumps.GRID - 1) ** 2])
+
+
+def test_thick_and_thin_things_count_alike(corpus: Path) -> None:
+    torch.manual_seed(0)
+    net = model.ShapeNet()
+    apart = [train.losses(net, "float32", "cpu", data.make_batch(0, corpus, range(k, k + 1))) for k in range(2)]
+    together = train.losses(net, "float32", "cpu", data.make_batch(0, corpus, range(2)))
+    for name in ("entropy_loss", "dice_loss"):
+        assert together[name].item() == pytest.approx(np.mean([each[name].item() for each in apart]), rel=1e-5)
+
+
 def test_views_are_the_same_from_any_worker(corpus: Path) -> None:
     make = partial(data.make_batch, 5, corpus)
     alone = make(range(8, 16))
