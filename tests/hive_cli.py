@@ -125,8 +125,8 @@ class HiveCli:
 
     def shims(self) -> set[int]:
         """The processes that hold an attempt's lock."""
-        locks = [*self.home.glob("jobs/*/*/attempt.lock"), *self.home.glob("runs/*/attempt.lock")]
-        return {pid for lock in locks for pid in holders(lock)}
+        below = tuple(f"{self.home / part}{os.sep}" for part in ("jobs", "runs"))
+        return having_open(lambda path: path.startswith(below) and path.endswith("/attempt.lock"))
 
     def end_processes(self) -> None:
         """SIGKILL whatever works for this home, and see it gone."""
@@ -149,11 +149,15 @@ def until(look: Callable[[], T | None], what: str, deadline_s: float = DEADLINE_
 
 def holders(lock: Path) -> set[int]:
     """The pids that have `lock` open."""
-    wanted = str(lock)
+    return having_open(str(lock).__eq__)
+
+
+def having_open(wanted: Callable[[str], bool]) -> set[int]:
+    """The pids that have a file open whose path is wanted."""
     found = set()
     for pid in pids():
         try:
-            if any(os.readlink(entry.path) == wanted for entry in os.scandir(f"/proc/{pid}/fd")):
+            if any(wanted(os.readlink(entry.path)) for entry in os.scandir(f"/proc/{pid}/fd")):
                 found.add(pid)
         except OSError:
             continue
