@@ -172,7 +172,9 @@ def test_another_base_offers_to_build_anew_what_needs_it(hive: HiveCli) -> None:
     hive.ok("install", "top")
     changed = hive.ok("install", "base", "--seed", "5")
     assert "top was built on the base before. To build it anew:\n  hive install --rebuild top\n" in changed.err
-    assert "another build of base than is installed" in hive.ok("info", "top").out
+    told = hive.ok("info", "top").out
+    assert "another build of base than is installed" in told
+    assert "base (build " in next(line for line in told.splitlines() if line.startswith("trained on"))
     assert "built on" not in hive.ok("install", "--rebuild", "top").err
     assert "another build" not in hive.ok("info", "top").out
 

@@ -204,6 +204,8 @@ def _print_info(details: Details, class_here: str) -> None:
     if package and artifact:
         build = artifact.build
         same_on = artifact.determinism or "not known: it was imported, or the database lost"
+        sources = [f"{each.path} ({short(each.digest)})" for each in build.data.values()]
+        sources += [f"{name} (build {short(key)})" for name, key in build.dependencies.items()]
         if artifact.determinism != class_here:
             same_on += f" (this machine: {class_here})"
         rows += [
@@ -218,7 +220,7 @@ def _print_info(details: Details, class_here: str) -> None:
             ("recipe", short(build.recipe_digest)),
             ("seed", f"{build.seed}, {build.threads} math thread(s), {build.device}"),
             ("params", ", ".join(f"{key}={value}" for key, value in build.params.items()) or "none"),
-            ("trained on", ", ".join(f"{d.path} ({short(d.digest)})" for d in build.data.values()) or "its own data"),
+            ("trained on", ", ".join(sources) or "its own data"),
             ("environment", ", ".join(artifact.pins) or "Python alone"),
             ("same bytes on", same_on),
             *(("built on", f"another build of {base} than is installed") for base in details.outlived),
