@@ -50,6 +50,7 @@ def test_only_matrices_between_first_and_last_are_stepped_so() -> None:
     assert [p.shape for p in groups[0]["params"]] == [(8, 8, 3, 3)]
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     assert [group["lr"] for group in groups] == [0.02, 0.001, 0.001]
+    assert muon(model, 0.001, 0.02, (), matrix_rate=0.01).param_groups[0]["lr"] == 0.01
 
 
 def test_it_learns_and_goes_on_from_its_state_to_the_same_bytes() -> None:

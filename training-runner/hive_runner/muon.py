@@ -16,24 +16,32 @@ from torch import Tensor
 from hive_runner.fitting import adamw
 
 MOMENTUM = 0.95
-RATE = 0.02  # of the matrices: a step's length does not depend on the gradient's
+RATE = 0.02  # of the matrices
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of the iteration: singular values come to .7 .. 1.2
 ITERATIONS = 5
 
 
 def muon(
-    model: torch.nn.Module, rate: float, weight_decay: float, plain: tuple[str, ...], precision: str = "float32"
+    model: torch.nn.Module,
+    rate: float,
+    weight_decay: float,
+    plain: tuple[str, ...],
+    precision: str = "float32",
+    matrix_rate: float = RATE,
 ) -> Both:
     """Muon for matrices and convolutions; AdamW at `rate` for biases, scales and modules whose names begin with one of
     `plain`: those that make inputs to features, or features to answers.
 
+    matrix_rate: Muon's own; a step's length does not depend on the gradient's. Half of it or twice may be right.
     precision: of the products that make a step orthogonal. "bfloat16" halves their time where the machine has it, and
     moves singular values by less than .005; all else stays float32.
     """
     matrices = [p for name, p in model.named_parameters() if p.ndim > 1 and not name.startswith(plain)]
     own = {id(p) for p in matrices}
     others = torch.nn.ParameterList(p for p in model.parameters() if id(p) not in own)
-    return Both(Orthogonal(matrices, RATE, weight_decay, getattr(torch, precision)), adamw(others, rate, weight_decay))
+    return Both(
+        Orthogonal(matrices, matrix_rate, weight_decay, getattr(torch, precision)), adamw(others, rate, weight_decay)
+    )
 
 
 class Orthogonal(torch.optim.Optimizer):

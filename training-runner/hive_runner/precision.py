@@ -19,6 +19,11 @@ def has_bfloat16(device: str) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def fastest(device: str) -> str:
+    """The precision to train in: "bfloat16" or "float32"."""
+    return "bfloat16" if has_bfloat16(device) else "float32"
+
+
 def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     """precision: "bfloat16" or "float32"."""
     return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16")
