@@ -10,7 +10,7 @@ import torch
 from hive_runner.data_parallel import mean_gradients, part
 from hive_runner.fitting import Fitting
 from hive_runner.muon import muon
-from hive_runner.precision import autocast, has_bfloat16
+from hive_runner.precision import autocast, fastest
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,10 +33,10 @@ SLOPE = 0.5  # weight of the depths' slopes, which the normals are made of
 def fit(run: Run, stream: Callable[[range, range], Iterator[Crops]], state: dict[str, Any]) -> dict[str, Tensor]:
     """Train from where `state` says; the moving average of the weights. stream: some steps, some objects of each."""
     params = run.params
-    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
+    precision = fastest(run.device)
     torch.manual_seed(run.seed)
     model = RefineNet().to(run.device, memory_format=torch.channels_last_3d)
-    optimiser = muon(model, params.learning_rate, 0.01, plain=("stem.", "answer"), precision=precision)
+    optimiser = muon(model, params.learning_rate, 0.01, ("stem.", "answer"), precision, params.matrix_rate)
     fitting = Fitting(run, model, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
     steps = range(fitting.resume(state), params.steps)

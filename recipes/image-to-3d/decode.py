@@ -11,6 +11,7 @@ from hive_recipe_shape_corpus.render import Camera
 from hive_recipe_shape_corpus.surface import extract
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 from torch.nn import functional
 
 from .frustum import BINS, CELLS, FAR, MIDDLE, NEAR, PITCH, Frustum
@@ -30,6 +31,7 @@ class Decoding:
     low: float = 0.15  # a probability below it is never matter, unless the column had none at all
     high: float = 0.6  # and above it always is
     guess: float = 0.0  # share of the network's guess in hidden colours; the rest is the picture's
+    promise: tuple[float, float] = (0.0, 1.0)  # the overlap to expect: offset, and share of what probabilities promise
 
 
 def calibrated(logits: F32, wanted: NDArray[np.bool_], decoding: Decoding) -> F32:
@@ -39,7 +41,7 @@ def calibrated(logits: F32, wanted: NDArray[np.bool_], decoding: Decoding) -> F3
     has its own, at which it is as thick as its probabilities sum up to. Columns that are not wanted repeat their
     nearest neighbour, for the outline to be cut out later.
     """
-    p = 1 / (1 + np.exp(-logits))
+    p = expit(logits)
     order = -np.sort(-p, axis=2)
     count = np.clip(decoding.scale * p.sum(2), 1.0, BINS - 1.0)
     below = np.minimum(count.astype(int), BINS - 2)

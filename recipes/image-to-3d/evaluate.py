@@ -28,13 +28,13 @@ from .data import View, generator, look, opened
 from .decode import Decoding, Field, calibrated, placed, surface
 from .frustum import PITCH, SIZE_PX, Frustum
 from .model import ShapeNet
-from .reconstruct import Reconstruction, decoded, expected_iou, see
+from .reconstruct import Reconstruction, Sight, confidence, decoded, promised_iou, see
 from .simplify import watertight
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
 
-SCALES, LOWS, HIGHS = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5), (0.05, 0.15, 0.3), (0.35, 0.45, 0.6, 0.8)
+SCALES, LOWS, HIGHS = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5), (0.05, 0.15, 0.3), (0.45, 0.6, 0.8, 0.95)
 BULGES = (0.3, 0.5, 0.7, 1.0, 1.4)
 GUESSES = (0.0, 0.25, 0.5, 0.75, 1.0)
 POINTS = 20_000
@@ -80,9 +80,25 @@ def choose(run: Run, folder: Path, net: ShapeNet) -> tuple[Decoding, float, floa
         run.progress(done)
     best = replace(settings[int(totals.argmax())], guess=GUESSES[int(guesses.argmin())])
     bulge = BULGES[int(bulges.argmax())]
-    sure = [expected_iou(s.logits, calibrated(s.logits, v.wanted, best), v.wanted) for s, v in sights]
+    overlaps = [_promise_and_truth(sight, view, best) for sight, view in sights]
+    best = replace(best, promise=kept(overlaps))
+    sure = [confidence(promised, best) for promised, _ in overlaps]
     run.log(f"{best}, balloon of {bulge}")
     return best, bulge, round(float(np.quantile(sure, 0.05)), 3)
+
+
+def _promise_and_truth(sight: Sight, view: View, decoding: Decoding) -> tuple[float, float]:
+    """The overlap along the rays that the network promises, and that there is."""
+    cells = calibrated(sight.logits, view.wanted, decoding)
+    return promised_iou(sight.logits, cells, view.wanted), iou(cells[view.wanted] > 0, view.occupancy[view.wanted])
+
+
+def kept(overlaps: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Offset and slope of the line from overlaps promised to overlaps found, by least squares; it never falls."""
+    promised, found = np.array(overlaps).T
+    off = promised - promised.mean()
+    slope = max(0.0, float(off @ found) / max(float(off @ off), 1e-9))
+    return round(float(found.mean() - slope * promised.mean()), 3), round(slope, 3)
 
 
 def _colour_error(behind: F32, view: View) -> float:
@@ -264,6 +280,8 @@ def report_all(run: Run, judged: Sequence[Judged]) -> None:
     run.report("elevation_error", **_mean(judged, "elevation_error"), better="lower", unit="deg", dataset=dataset)
     sure = [each.scores["network"]["confidence"] for each in judged]
     right = [each.scores["network"]["iou"] for each in judged]
+    error = np.abs(np.subtract(sure, right))
+    run.report("confidence_error", float(error.mean()), better="lower", dataset=dataset)
     if len(judged) > 4:
         run.report("confidence_correlation", float(np.corrcoef(sure, right)[0, 1]), dataset=dataset)
 

@@ -68,13 +68,13 @@ def lump(number: int) -> Lump:
     middle, pitch = (low + high) / 2, float((high - low).max()) * 1.1 / GRID
     steps = (np.arange(GRID, dtype=np.float32) + 0.5 - GRID / 2) * pitch
     points = np.stack([axis.ravel() for axis in np.meshgrid(*(middle[:, None] + steps), indexing="ij")])
-    depths = np.stack([part.depth(points.astype(np.float32)) for part in parts])
+    depths = np.stack([part.depth(points) for part in parts])
     blend = np.float32(rng.uniform(0.01, 0.06))  # how softly parts join
     field = blend * np.log(np.exp(np.clip(depths / blend, -60, 60)).sum(0)).reshape((GRID,) * 3)
     bumps = ndimage.gaussian_filter(rng.normal(0, 1, field.shape).astype(np.float32), rng.uniform(2, 6))
     field += np.float32(rng.uniform(0, 0.02) / bumps.std()) * bumps
     for hole in holes:
-        field = np.minimum(field, -hole.depth(points.astype(np.float32)).reshape(field.shape))
+        field = np.minimum(field, -hole.depth(points).reshape(field.shape))
     mesh = extract(field, 0.0)
     nearest = depths.argmax(0).reshape((GRID,) * 3)
     cell = np.clip(((mesh.vertices[mesh.faces].mean(1) + 0.5) * GRID).astype(int), 0, GRID - 1)

@@ -11,6 +11,7 @@ from hive_recipe_shape_corpus.mesh import F32, Mesh
 from hive_recipe_shape_corpus.render import Camera
 from hive_runner.export import load_weights
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from . import colour
 from .decode import MESH_CELLS, Decoding, Field, calibrated, on_grid, outline, placed, surface
@@ -46,7 +47,7 @@ class Reconstruction:
     depth: F32  # (SIZE_PX, SIZE_PX) of the front along the optical axis, in the mesh's unit; inf outside of the outline
     rgba: NDArray[np.uint8]  # (SIZE_PX, SIZE_PX, 4) as the network saw it
     camera: Camera  # in whose picture the shape has the outline of rgba
-    confidence: float  # IoU with the truth that the network expects, 0..1
+    confidence: float  # IoU with the truth to expect, 0..1
     frustum: Frustum
     frustum_field: Field
 
@@ -116,7 +117,7 @@ def decoded(
     mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, behind)
     return Reconstruction(
         on_grid(field, frustum, FIELD_CELLS), mesh, elevation_deg, fov_deg, _depth(field, frustum, rgba), rgba,
-        frustum.camera, expected_iou(sight.logits, cells, wanted), frustum, field,
+        frustum.camera, confidence(promised_iou(sight.logits, cells, wanted), decoding), frustum, field,
     )  # fmt: skip
 
 
@@ -125,9 +126,15 @@ def _depth(field: Field, frustum: Frustum, rgba: NDArray[np.uint8]) -> F32:
     return np.where(rgba[..., 3] > 127, front, np.inf).astype(np.float32)
 
 
-def expected_iou(logits: F32, cells: F32, wanted: NDArray[np.bool_]) -> float:
+def confidence(promised: float, decoding: Decoding) -> float:
+    """IoU with the truth, as validation views say that such promises are kept."""
+    offset, slope = decoding.promise
+    return min(max(offset + slope * promised, 0.0), 1.0)
+
+
+def promised_iou(logits: F32, cells: F32, wanted: NDArray[np.bool_]) -> float:
     """Of the cells taken for matter with those that are, if the probabilities are right."""
-    p = 1 / (1 + np.exp(-logits[wanted]))
+    p = expit(logits[wanted])
     inside = cells[wanted] > 0
     hit = float(p[inside].sum())
     return hit / max(float(inside.sum()) + float(p[~inside].sum()), 1e-6)

@@ -280,6 +280,25 @@ def test_thick_and_thin_things_count_alike(corpus: Path) -> None:
         assert together[name].item() == pytest.approx(np.mean([each[name].item() for each in apart]), rel=1e-5)
 
 
+def test_a_front_at_another_distance_has_the_same_slopes() -> None:
+    off = torch.full((1, 8, 8), 0.3)
+    known = torch.ones(1, 8, 8, dtype=torch.bool)
+    known[0, 2] = False
+    assert train._slopes(off * known, known).item() == pytest.approx(0, abs=1e-6)
+    tilted = (torch.arange(8.0) * 0.1).expand(1, 8, 8) * known
+    assert train._slopes(tilted, known).item() == pytest.approx(0.1 + 0.2 + 0.4, rel=1e-5)  # over 1, 2 and 4 cells
+    assert train._slopes(tilted, torch.zeros_like(known)).item() == 0  # nothing is known
+
+
+def test_confidence_is_what_promises_were_worth() -> None:
+    offset, slope = evaluate.kept([(0.4, 0.2), (0.6, 0.4), (0.8, 0.6)])
+    assert (offset, slope) == pytest.approx((-0.2, 1.0))
+    decoding = decode.Decoding(promise=(offset, slope))
+    assert [reconstruct.confidence(promised, decoding) for promised in (0.1, 0.5, 1.3)] == pytest.approx([0, 0.3, 1])
+    assert evaluate.kept([(0.4, 0.6), (0.8, 0.2)]) == pytest.approx((0.4, 0.0))  # a line that falls says nothing
+    assert evaluate.kept([(0.5, 0.3), (0.5, 0.3)]) == pytest.approx((0.3, 0.0))
+
+
 def test_views_are_the_same_from_any_worker(corpus: Path) -> None:
     make = partial(data.make_batch, 5, corpus)
     alone = make(range(8, 16))
@@ -323,8 +342,8 @@ def test_a_training_gives_an_artifact_that_reconstructs(tmp_path: Path, corpus: 
     for name in ("out", "checkpoints", "scratch"):
         (tmp_path / name).mkdir()
     params = {
-        "steps": 2, "batch": 2, "learning_rate": 1e-3, "validation_objects": 2, "held_out_furniture": 1,
-        "held_out_grammar": 1, "gallery_views": 4,
+        "steps": 2, "batch": 2, "learning_rate": 1e-3, "matrix_rate": 0.01, "validation_objects": 2,
+        "held_out_furniture": 1, "held_out_grammar": 1, "gallery_views": 4,
     }  # fmt: skip
     spec = JobSpec(
         action="train", recipe="image-to-3d", version="1", recipe_path=str(HERE), out=str(tmp_path / "out"),
