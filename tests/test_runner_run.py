@@ -291,6 +291,24 @@ def test_sigterm_saves_a_checkpoint_and_stops(tmp_path: Path, artifact: dict[str
     assert job.artifact() == artifact
 
 
+def test_sigterm_stops_a_phase_that_saves_nothing_at_its_next_sign_of_progress(tmp_path: Path) -> None:
+    train = """
+import time
+
+def train(run):
+    run.phase("draw pictures", total=6000)
+    for done in range(6000):
+        run.progress(done)
+        time.sleep(0.01)
+    run.save_weights({}, {})
+"""
+    job = RunnerJob.make(tmp_path / "job", recipe(tmp_path / "draws", train))
+    assert job.kill_when(lambda: bool(job.events("progress")), job.start(), SIGTERM) == 75
+    failure = job.result().failure
+    assert failure is not None
+    assert (failure.kind, failure.message) == ("stopped", "stopped in draw pictures")
+
+
 def test_workers_that_a_recipe_left_behind_do_not_hold_up_the_end(tmp_path: Path) -> None:
     """As a training does that was stopped between two of its batches, if a cycle keeps what makes them."""
     train = """

@@ -31,6 +31,6 @@ class DivergedError(RunnerError):
 
 
 class Stopped(RunnerError):
-    """The run was asked to stop (SIGTERM) and has saved what it needs to go on later."""
+    """The run was asked to stop (SIGTERM) and can go on later, from what it has saved."""
 
     kind = "stopped"

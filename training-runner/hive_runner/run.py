@@ -61,6 +61,7 @@ class Run:
         self._phase = ""
         self._total = 0
         self._next_progress = 0.0
+        self._saves = False  # whether this phase has offered a checkpoint
         self._checkpoints: Checkpoints | None = None
 
     # What the user sees
@@ -72,14 +73,20 @@ class Run:
 
     def phase(self, name: str, total: int = 0) -> None:
         """Begin a phase: "simulate", "train", "evaluate", ... with `total` steps if they can be counted."""
-        self._phase, self._total, self._next_progress = name, total, 0.0
+        self._phase, self._total, self._next_progress, self._saves = name, total, 0.0, False
         self._emit("phase", total=total)
 
     def progress(self, step: int, total: int = 0, **metrics: float) -> None:
-        """Heartbeat and progress line. Cheap: call it at every step. A `loss` of NaN or infinity ends the run."""
+        """Heartbeat and progress line. Cheap: call it at every step. A `loss` of NaN or infinity ends the run.
+
+        Raises Stopped if the run was asked to stop in a phase that has nothing to save.
+        """
         for name, value in metrics.items():
             if name.endswith("loss") and not math.isfinite(value):
                 raise DivergedError(f"{name} became {float(value)} at step {step}", hint="try a lower learning rate")
+        if self.should_stop and not self._saves:
+            why = "asked to stop; it goes on from the last checkpoint, if there is one"
+            raise Stopped(f"stopped in {self._phase or 'its beginning'}", why, "start it again")
         now = time.monotonic()
         if now < self._next_progress and step != (total or self._total):
             return
@@ -132,6 +139,7 @@ class Run:
         The state holds model, optimiser, scheduler, averages, own generators, data position: a run killed and resumed
         must end with the same bytes. Time decides when, so `state` must only read.
         """
+        self._saves = True
         checkpoints = self._checkpoint_folder()
         if not (self.should_stop or checkpoints.due()):
             return
@@ -141,7 +149,7 @@ class Run:
             raise Stopped(f"stopped at step {step}", why="asked to stop; a checkpoint is saved", hint="start it again")
 
     def request_stop(self, *_: object) -> None:
-        """Stop at the next checkpoint. Fit to be a signal handler."""
+        """Stop at the next checkpoint, or sign of progress where nothing is saved. Fit to be a signal handler."""
         self.should_stop = True
 
     # What becomes the artifact
