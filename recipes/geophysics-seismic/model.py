@@ -14,6 +14,7 @@ STRIDE = 4
 OUT_CHANNELS = 7  # logits of noise, P, S; offset of P, S in seconds; log of their spread in seconds
 PHASES = ("P", "S")
 MEMBERS = 2
+PLAIN = tuple(f"members.{member}.{layer}" for member in range(MEMBERS) for layer in ("stem.0", "head"))  # first, last
 
 
 class Block(nn.Sequential):

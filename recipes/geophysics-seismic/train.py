@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from hive_runner.fitting import Fitting, adamw
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
 
 from .evaluate import calibrate, evaluate, evaluate_excerpts
 from .gradients import accumulate, workers
-from .model import Committee
+from .model import PLAIN, Committee
 from .picker import Picker
 from .user_picks import UserWindows, cut_excerpts
 
@@ -30,7 +31,7 @@ def train(run: Run) -> None:
 
     torch.manual_seed(run.seed)
     model = Committee().to(run.device)
-    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
+    optimiser = muon(model, run.params.learning_rate, 0.02, PLAIN, matrix_rate=run.params.matrix_rate)
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e3:.0f} k parameters")
     first = fitting.resume(run.resume())
