@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 from hive_runner.ahead import made_ahead
+from hive_runner.data_parallel import part
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -19,6 +20,7 @@ from .survey import TRAINING, Ranges, Survey, simulate
 
 CORE_SHARE = 0.5  # of the largest distance to a body's rim
 MOMENT_UNIT = 4.0  # spreads of the field; susceptibility x thickness beyond it is told as its logarithm
+SHARES = 2  # of a batch, each seen by its own process where there are cores for it
 AHEAD = 4  # batches in hand for each worker
 
 
@@ -77,11 +79,13 @@ def stack(samples: list[Batch]) -> Batch:
     return Batch(*(np.concatenate([getattr(each, name) for each in samples]) for name in Batch.__dataclass_fields__))
 
 
-def make_batch(seed: int, step: int, size: int) -> Batch:
-    return stack([make_sample(seed, step * size + i) for i in range(size)])
+def make_batch(seed: int, indices: range) -> Batch:
+    """The samples of these numbers."""
+    return stack([make_sample(seed, index) for index in indices])
 
 
-def batches(seed: int, first_step: int, steps: int, size: int, workers: int) -> Iterator[Batch]:
-    """The batches of steps first_step..steps-1, made ahead by worker processes."""
-    make = partial(make_batch, seed, size=size)
-    yield from made_ahead(make, range(first_step, steps), workers, AHEAD * workers)
+def batches(seed: int, first_step: int, steps: int, size: int, share: int, workers: int) -> Iterator[Batch]:
+    """One share of the batches of steps first_step..steps-1, each of `size` in all, made ahead by worker processes."""
+    own = part(size, share, SHARES)
+    indices = (range(step * size + own.start, step * size + own.stop) for step in range(first_step, steps))
+    yield from made_ahead(partial(make_batch, seed), indices, workers, AHEAD * workers)

@@ -74,7 +74,7 @@ class DepthNet(nn.Module):
         for level in reversed(range(len(self.ups))):
             x = functional.interpolate(self.ups[level](x), scale_factor=2, mode="nearest") + skips[level]
             x = self.decoders[level](x, told)
-        x = functional.pixel_shuffle(self.head(functional.silu(self.norm(x))), 2)
+        x = functional.pixel_shuffle(self.head(functional.silu(self.norm(x))), 2).float()
         body, core, middle, below, above, moment, thickness = x.unbind(1)
         # the median is taught by its own loss alone
         low = middle.detach() - functional.softplus(below - 1)

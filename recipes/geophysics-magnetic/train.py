@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from hive_runner.fitting import Fitting, adamw
+from hive_runner.data_parallel import makers, mean_gradients
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
+from hive_runner.precision import autocast, fastest
 from torch import Tensor
 from torch.nn import functional
 
 from .calibrate import calibrate
-from .data import Batch, batches
+from .data import SHARES, Batch, batches
 from .evaluate import evaluate
 from .model import Answer, DepthNet
 
@@ -24,47 +28,57 @@ WEIGHTS = {"body": 1.0, "overlap": 0.5, "core": 0.5, "depth": 4.0, "moment": 0.3
 
 
 def train(run: Run) -> None:
-    steps, size = run.params.steps, run.params.batch
-    torch.manual_seed(run.seed)
-    model = DepthNet().to(run.device, memory_format=torch.channels_last)
-    optimiser = adamw(model, run.params.learning_rate, weight_decay=0.02)
-    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
-    run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters")
-    first = fitting.resume(run.resume())
-    run.phase("train", total=steps)
-    for batch in batches(run.seed, first, steps, size, max(run.cpus - run.threads, 1)):
-        parts = losses(model, batch, run.device)
-        weighted = sum((WEIGHTS[name] * part for name, part in parts.items()), torch.zeros(()))
-        fitting.learn(weighted, **{f"{name}_loss": part.item() for name, part in parts.items()})
-
-    average = fitting.weights()
+    average = fit(run)
     config = calibrate(run, average)
     run.save_weights(average, config)
     evaluate(run, average, config)
 
 
-def losses(model: DepthNet, batch: Batch, device: str) -> dict[str, Tensor]:
-    """The parts of the loss, by name."""
+def fit(run: Run) -> dict[str, Tensor]:
+    """The moving average of the weights over the training."""
+    params, precision = run.params, fastest(run.device)
+    torch.manual_seed(run.seed)
+    model = DepthNet().to(run.device, memory_format=torch.channels_last)
+    optimiser = muon(model, params.learning_rate, 0.02, ("stem", "head"), precision, params.matrix_rate)
+    fitting = Fitting(run, model, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY)
+    run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
+    first = fitting.resume(run.resume())
+    run.phase("train", total=params.steps)
+    workers = makers(run.device, run.cpus, SHARES)
+    streams = [
+        partial(batches, run.seed, first, params.steps, params.batch, share, workers) for share in range(SHARES)
+    ]  # fmt: skip
+    with mean_gradients(model, partial(losses, model, precision, run.device), streams, run.cpus) as gradients:
+        for parts in gradients:
+            fitting.follow(**parts)
+    return fitting.weights()
+
+
+def losses(model: DepthNet, precision: str, device: str, batch: Batch) -> dict[str, Tensor]:
+    """The weighted parts of the loss, by name."""
     channels, direction, *truths = (
         torch.from_numpy(getattr(batch, name)).to(device) for name in Batch.__dataclass_fields__
     )
-    answer: Answer = model(channels.float().contiguous(memory_format=torch.channels_last), direction)
+    with autocast(precision, device):
+        answer: Answer = model(channels.float().contiguous(memory_format=torch.channels_last), direction)
     body, core, known, weight, top, moment, thickness = truths
     seen = known.float()
     body_, core_ = body.float(), core.float()
     probability = answer.body.sigmoid() * seen
     both = (probability * body_).sum((1, 2))
     either = (probability + body_ * seen).sum((1, 2))
+    weight = weight * seen
     parts = {
         "body": _mean(functional.binary_cross_entropy_with_logits(answer.body, body_, reduction="none"), seen),
         "overlap": (1 - (2 * both + 10) / (either + 10)).mean(),
         "core": _mean(functional.binary_cross_entropy_with_logits(answer.core, core_, reduction="none"), seen),
+        "depth": torch.stack(
+            [_mean(pinball(top - getattr(answer, name), q), weight) for name, q in QUANTILES.items()]
+        ).sum(),
+        "moment": _mean((moment - answer.moment).abs(), weight),
+        "thickness": _mean((thickness - answer.thickness).abs(), weight),
     }
-    weight = weight * seen
-    parts["depth"] = sum(_mean(pinball(top - getattr(answer, name), q), weight) for name, q in QUANTILES.items())
-    parts["moment"] = _mean((moment - answer.moment).abs(), weight)
-    parts["thickness"] = _mean((thickness - answer.thickness).abs(), weight)
-    return parts
+    return {f"{name}_loss": WEIGHTS[name] * loss for name, loss in parts.items()}
 
 
 def pinball(error: Tensor, quantile: float) -> Tensor:
