@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from hive_runner.precision import autocast, has_bfloat16
+from hive_runner.precision import autocast, fastest
 from torch import Tensor
 
 from . import features, images
@@ -28,7 +28,7 @@ class Classifier:
         self.model = HeightNet(image_bands + images.MORE_CHANNELS if image_bands else features.CHANNELS)
         self.model.load_state_dict(dict(tensors))
         self.model.eval().to(memory_format=torch.channels_last)
-        self.precision = "bfloat16" if has_bfloat16("cpu") else "float32"
+        self.precision = fastest("cpu")
 
     @torch.inference_mode()
     def probability(self, seen: F32) -> F32:

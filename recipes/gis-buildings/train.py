@@ -14,7 +14,7 @@ import torch
 from hive_runner.data_parallel import makers, mean_gradients
 from hive_runner.fitting import Fitting
 from hive_runner.muon import muon
-from hive_runner.precision import autocast, has_bfloat16
+from hive_runner.precision import autocast, fastest
 from torch import Tensor
 from torch.nn import functional
 
@@ -76,10 +76,11 @@ def fit(
 
     make: the views of a place, by its number. earlier: of a stage before, kept.
     """
-    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
+    precision = fastest(run.device)
     torch.manual_seed(run.seed)
     model = HeightNet(channels).to(run.device, memory_format=torch.channels_last)
-    optimiser = muon(model, run.params.learning_rate, 0.02, plain=("stem.", "refine", "answer"))
+    plain = ("stem.", "refine", "answer")
+    optimiser = muon(model, run.params.learning_rate, 0.02, plain, precision, run.params.matrix_rate)
     fitting = Fitting(
         run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY,
         earlier_steps=0 if stage == "heights" else run.params.steps, kept={**earlier, "stage": stage},
