@@ -1,7 +1,8 @@
 """Made-up ground: layers that dip, bend and break, bodies in them, and the unevenness of everything natural.
 
 A section is a function of place, in electrode spacings, so that a solver's cells and a finite-element mesh can ask it
-for the same ground. What is drawn, and from which ranges, is a `Domain`; figures are measured on SHIFTED.
+for the same ground. What is drawn, and from which ranges, is a `Domain`: intervals are set on VARIED and figures are
+measured on SHIFTED, each unlike TRAINED in its own way.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ class Domain:
 
 
 TRAINED = Domain()
+VARIED = Domain(
+    layers=(0.3, 0.3, 0.2, 0.1, 0.1), contrast=0.6, body_contrast=0.8, bodies=3.0, deepest=0.26, dip=0.18, wave=0.5,
+    faults=0.1, soft=0.45, texture=0.7, field=0.25, patches=0.5,
+)  # fmt: skip
 SHIFTED = Domain(
     layers=(0.05, 0.25, 0.4, 0.3), contrast=0.42, body_contrast=0.5, bodies=1.5, deepest=0.18, dip=0.06, wave=0.2,
     faults=0.35, soft=0.15, texture=0.3, field=0.05, patches=0.2,

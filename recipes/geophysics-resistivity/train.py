@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from hive_runner.fitting import BETAS, Fitting
+from hive_runner.fitting import Fitting
+from hive_runner.muon import muon
+from hive_runner.precision import fastest
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,10 +26,10 @@ HUBER_DECADES = 0.5
 
 
 def train(run: Run) -> None:
-    steps = run.params.steps
+    params, steps = run.params, run.params.steps
     torch.manual_seed(run.seed)
     model = SectionNet(CHANNELS).to(run.device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=run.params.learning_rate, betas=BETAS, weight_decay=0.02)
+    optimiser = muon(model, params.learning_rate, 0.02, ("stem", "out"), fastest(run.device), params.matrix_rate)
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY, clip=0.1)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e3:.0f} k parameters")
 
@@ -41,9 +43,9 @@ def train(run: Run) -> None:
         fitting.learn(weighted, mean_loss=mean_loss.item(), spread_loss=spread_loss.item())
 
     average = fitting.weights()
-    config = calibrate(run, average, run.params.validation_sections)
+    config = calibrate(run, average, params.validation_sections)
     run.save_weights(average, {"steps": steps, **config})
-    evaluate(run, average, config, run.params.held_out_sections)
+    evaluate(run, average, config, params.held_out_sections)
 
 
 def losses(model: SectionNet, batch: Batch, device: str) -> tuple[Tensor, Tensor]:
