@@ -224,7 +224,7 @@ HEAD = ("line", "method", "log10 RMSE", "chi2 by pyGIMLi", "80 % cover", "s")
 
 
 def compare(lines: Iterator[Line], methods: dict[str, Method], judge: bool, finer: float) -> Iterator[Row]:
-    """A row a line and method. judge: send every model through finite elements; that takes seconds each."""
+    """A row a line and method. judge: send every model through finite elements, so much `finer`; seconds each."""
     elements: dict[int, FiniteElements] = {}
     for line in lines:
         survey = line.survey

@@ -31,8 +31,8 @@ def muon(
     """Muon for matrices and convolutions; AdamW at `rate` for biases, scales and modules whose names begin with one of
     `plain`: those that make inputs to features, or features to answers.
 
-    matrix_rate: Muon's own; a step's length does not depend on the gradient's. Try lower ones: at .02
-        geophysics-seismic gained nothing over AdamW, at .01 it did.
+    matrix_rate: Muon's own; a step's length does not depend on the gradient's. Worth comparing: in trials of 300 to 600
+    steps the best was .005 to .02, by recipe, and at .02 geophysics-seismic had gained nothing over AdamW.
     precision: of the products that make a step orthogonal. "bfloat16" halves their time where the machine has it, and
     moves singular values by less than .005; all else stays float32.
     """
