@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hive_runner.precision import autocast, has_bfloat16
+from hive_runner.precision import autocast, fastest
 from numpy.typing import NDArray
 
 from .features import Description, describe, kernel
@@ -46,7 +46,7 @@ class Classifier:
         self.model = Committee(len(self.codes))
         self.model.load_state_dict(dict(tensors))
         self.model.eval().to(memory_format=torch.channels_last)
-        self.precision = "bfloat16" if has_bfloat16("cpu") else "float32"
+        self.precision = fastest("cpu")
 
     def classify(
         self,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from hive_runner.fitting import Fitting
 from hive_runner.muon import muon
-from hive_runner.precision import autocast, has_bfloat16
+from hive_runner.precision import autocast, fastest
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,10 +27,10 @@ TERRAIN_WEIGHT = 0.5
 
 def train(run: Run) -> None:
     steps = run.params.steps
-    precision = "bfloat16" if has_bfloat16(run.device) else "float32"
+    precision = fastest(run.device)
     torch.manual_seed(run.seed)
     model = Committee(len(CLASSES)).to(run.device, memory_format=torch.channels_last)
-    optimiser = muon(model, run.params.learning_rate, 0.02, PLAIN)
+    optimiser = muon(model, run.params.learning_rate, 0.02, PLAIN, precision, run.params.matrix_rate)
     fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {precision}")
 
