@@ -3,10 +3,10 @@
     python benchmarks/geophysics_resistivity.py --model ARTIFACT [--sections 8] [--lines FILE ...] [-o table.md]
 
 Simulated lines have 48 electrodes, 3 % noise and ground of other generator parameters than the model was trained on;
-half of them come from pyGIMLi's finite elements, half from finite volumes on a grid twice as fine as is inverted. The
-error is that of log10 resistivity within the trapezoid that the array is sensitive to. chi2 is that of the method's own
-model sent through pyGIMLi's finite elements on another mesh. `--lines` takes field data, of which only the misfit is
-known; where errors are of 1 % the mesh itself adds to it, less with `--finer 4`. `pip install pygimli==1.6.1`.
+half of them come from pyGIMLi's finite elements, half from finer finite volumes than are inverted. The error is that of
+log10 resistivity within the trapezoid that the array is sensitive to. chi2 is that of the method's own model sent
+through pyGIMLi's finite elements on another mesh. `--lines` takes field data, of which only the misfit is known.
+`pip install pygimli==1.6.1`.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ def container(positions: Floats, abmn: NDArray[np.int64]) -> Any:
 class FiniteElements:
     """pyGIMLi's forward answer over any section, on triangles that know nothing of the model's cells."""
 
-    def __init__(self, positions: Floats, abmn: NDArray[np.int64], finer: float = 1.0) -> None:
-        """finer: so many times as many triangles."""
+    def __init__(self, positions: Floats, abmn: NDArray[np.int64]) -> None:
         import pygimli.meshtools as tools
         from pygimli.physics import ert
 
@@ -77,11 +76,11 @@ class FiniteElements:
         )
         deep = tools.createRectangle(
             start=[first - 4 * spacing, 0], end=[last + 4 * spacing, -0.3 * length], marker=2,
-            area=0.35 * spacing**2 / finer, boundaryMarker=0,
+            area=0.09 * spacing**2, boundaryMarker=0,
         )  # fmt: skip
         shallow = tools.createRectangle(
             start=[first - 3 * spacing, 0], end=[last + 3 * spacing, -3 * spacing], marker=3,
-            area=0.08 * spacing**2 / finer, boundaryMarker=0,
+            area=0.02 * spacing**2, boundaryMarker=0,
         )  # fmt: skip
         plan = world + deep + shallow
         for place in positions:
@@ -150,7 +149,7 @@ def simulated(sections: int) -> Iterator[Line]:
     """`sections` lines by finite elements and as many by finite volumes."""
     arrays, earth, grid, data, solver = map(recipe, ("arrays", "earth", "grid", "data", "solver"))
     even = grid.Grid.even(STATIONS)
-    coarse, fine = solver.Solver(even), solver.Solver(even, refine=2 * recipe("interpret").FIT_REFINE)
+    coarse, fine = solver.Solver(even), solver.Solver(even, *recipe("interpret").FINER)
     positions = np.arange(STATIONS, dtype=float)
     plans: dict[str, tuple[Any, FiniteElements]] = {}
     for index in range(sections):
@@ -223,14 +222,14 @@ def anywhere(line: Line, model: Floats) -> Section:
 HEAD = ("line", "method", "log10 RMSE", "chi2 by pyGIMLi", "80 % cover", "s")
 
 
-def compare(lines: Iterator[Line], methods: dict[str, Method], judge: bool, finer: float) -> Iterator[Row]:
-    """A row a line and method. judge: send every model through finite elements, so much `finer`; seconds each."""
+def compare(lines: Iterator[Line], methods: dict[str, Method], judge: bool) -> Iterator[Row]:
+    """A row a line and method. judge: send every model through finite elements, seconds each."""
     elements: dict[int, FiniteElements] = {}
     for line in lines:
         survey = line.survey
         if judge and id(survey) not in elements:
             stations = np.array(survey.solver.grid.stations)
-            elements = {id(survey): FiniteElements(stations, survey.abmn, finer)} | elements
+            elements = {id(survey): FiniteElements(stations, survey.abmn)} | elements
         for name, method in methods.items():
             begin = time.perf_counter()
             with _quiet():
@@ -286,7 +285,6 @@ def main() -> None:
     parser.add_argument("--sections", type=int, default=8, help="simulated lines of either kind")
     parser.add_argument("--lines", nargs="*", type=Path, default=[], help="files of field data")
     parser.add_argument("--no-judge", action="store_true", help="without chi2 by finite elements, which takes longest")
-    parser.add_argument("--finer", type=float, default=1.0, help="times as many triangles to judge by")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     methods = {"pyGIMLi": by_pygimli, "Gauss-Newton": without_network} | installed(arguments.model)
@@ -296,7 +294,7 @@ def main() -> None:
         yield from map(field_line, arguments.lines)
 
     rows: list[Row] = []
-    for row in compare(every(), methods, not arguments.no_judge, arguments.finer):
+    for row in compare(every(), methods, not arguments.no_judge):
         rows.append(row)
         print(table([row]).splitlines()[-1], flush=True)
         if arguments.output:

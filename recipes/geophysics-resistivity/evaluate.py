@@ -13,9 +13,9 @@ from .arrays import layout
 from .data import LN10, Survey, describe, draw_data, draw_survey
 from .earth import SHIFTED, TRAINED, VARIED, Domain
 from .grid import Floats, Grid
-from .interpret import FIT_REFINE, Interpreter, Result, without_network
+from .interpret import FINER, Interpreter, Result, without_network
 from .inversion import NORMAL_80
-from .solver import Solver
+from .solver import solver_of
 
 if TYPE_CHECKING:
     from hive_runner.run import Run
@@ -61,8 +61,13 @@ def _interpreted(
     """A validation section: its survey, the data, the truth, and what is made of them."""
     rng = _rng(VALIDATION_SEED + (seed << 32), index)
     survey = draw_survey(rng)
-    data, truth = draw_data(rng, survey, domain)
+    data, truth = _readings(rng, survey, domain)
     return survey, data, truth, interpreter.interpret(survey, data)
+
+
+def _readings(rng: np.random.Generator, survey: Survey, domain: Domain) -> tuple[Floats, Floats]:
+    """Data of a finer solver than is fitted, and the truth."""
+    return draw_data(rng, replace(survey, solver=solver_of(survey.solver.grid, *FINER)), domain)
 
 
 def _rng(seed: int, index: int) -> np.random.Generator:
@@ -74,9 +79,8 @@ def _quantile(mean: Floats, spread: Floats, truth: Floats, inside: Any) -> float
 
 
 def held_out(seed: int, count: int) -> Iterator[tuple[str, Survey, Floats, Floats]]:
-    """(array, survey, data, truth): 48 electrodes, 3 % noise, the data from a grid twice as fine as is fitted."""
-    grid = Grid.even(STATIONS)
-    fine, coarse = Solver(grid, refine=2 * FIT_REFINE), Solver(grid)
+    """(array, survey, data, truth): 48 electrodes, 3 % noise, the data from a finer solver than is fitted."""
+    coarse = solver_of(Grid.even(STATIONS))
     surveys = {}
     for kind in HELD_OUT_ARRAYS:
         abmn = layout(kind, STATIONS)
@@ -84,7 +88,7 @@ def held_out(seed: int, count: int) -> Iterator[tuple[str, Survey, Floats, Float
     for index in range(count):
         kind = HELD_OUT_ARRAYS[index % len(HELD_OUT_ARRAYS)]
         survey = surveys[kind]
-        data, truth = draw_data(_rng(HELD_OUT_SEED + (seed << 32), index), replace(survey, solver=fine), SHIFTED)
+        data, truth = _readings(_rng(HELD_OUT_SEED + (seed << 32), index), survey, SHIFTED)
         yield kind, survey, data, truth
 
 

@@ -19,6 +19,8 @@ from .solver import solver_of
 
 ITERATIONS = 3
 FIT_REFINE = 2  # solver columns in a cell, twice as many as the network is taught with: near rough ground they matter
+FINE = (4, 4)  # solver columns in a cell, and rows in one of the first: of the solver that the fit is corrected by
+FINER = (6, 6)  # and of the one that simulated readings come from, for nothing to be judged by its own errors
 OUTLIER = 3.5  # robust standard deviations from what all other readings foretell
 TAIL = 2.5  # typical misfits beyond which a reading pulls no harder
 
@@ -95,8 +97,11 @@ class Interpreter:
     def _fit(
         survey: Survey, data: Floats, error: Floats, look: Look, close: Correlation, start: Floats | None
     ) -> Inverted:
-        solver = solver_of(survey.solver.grid, FIT_REFINE)
-        return gauss_newton(solver, survey.abmn, data, error, look.log_rho, look.spread, close, ITERATIONS, start)
+        grid = survey.solver.grid
+        return gauss_newton(
+            solver_of(grid, FIT_REFINE), survey.abmn, data, error, look.log_rho, look.spread, close, ITERATIONS, start,
+            finer=solver_of(grid, *FINE),
+        )  # fmt: skip
 
     def interpret(self, survey: Survey, data: Floats, estimate_error: bool = False) -> Result:
         """data: (N,) log10 ohm m -> the model that fits them best among those that the network holds for likely.
@@ -127,11 +132,11 @@ class Interpreter:
 def without_network(survey: Survey, data: Floats, iterations: int = 5) -> Inverted:
     """What Gauss-Newton makes of the data with a smooth prior of one level alone: the baseline."""
     level, start, _ = describe(survey, data[None])
-    shape = survey.solver.grid.shape
     grid = survey.solver.grid
     return gauss_newton(
         solver_of(grid, FIT_REFINE), survey.abmn, data, np.hypot(survey.error, SOLVER_ERROR),
-        np.full(shape, level[0]), np.full(shape, SMOOTH_SPREAD), Correlation(grid, SMOOTH), iterations, start[0],
+        np.full(grid.shape, level[0]), np.full(grid.shape, SMOOTH_SPREAD), Correlation(grid, SMOOTH), iterations,
+        start[0], finer=solver_of(grid, *FINE),
     )  # fmt: skip
 
 

@@ -122,18 +122,25 @@ def gauss_newton(
     iterations: int = 3,
     start: Floats | None = None,
     goal: float = 0.0,
+    finer: Solver | None = None,
 ) -> Inverted:
     """The most probable model under a prior of `mean` and `spread` (LAYERS, columns) and its neighbourhood.
 
     observed, error: (N,) log10 ohm m. Steps that do not lower the objective are halved. Ends early at chi2 <= goal.
+    finer: what the last step is to fit; before it, the solver's error is told and taken off (defect correction, Stetter
+    1978).
     """
     model = np.array(mean if start is None else start)
     wide = spread.astype(np.float32)
     done = 0
     trial, jacobian = solver.jacobian(model, abmn)
-    predicted = np.log10(np.maximum(np.abs(trial), 1e-6))
+    predicted = _logarithm(trial)
     deviation = np.zeros(len(abmn))  # K^-1 (...): the prior's part of the objective is deviation' K0 deviation
+    defect = np.zeros(len(abmn))
     for done in range(1, iterations + 1):
+        if finer is not None and done == iterations:
+            defect = _logarithm(finer.forward(model, abmn)) - predicted
+            observed = observed - defect
         flat = jacobian.reshape(len(abmn), -1)
         spread_by = (wide * correlation(wide * jacobian)).reshape(len(abmn), -1)
         kernel = _lower_product(flat, spread_by)
@@ -151,7 +158,7 @@ def gauss_newton(
                 trial = solver.forward(trial_model, abmn)
             else:
                 trial, trial_jacobian = solver.jacobian(trial_model, abmn)
-            trial_predicted = np.log10(np.maximum(np.abs(trial), 1e-6))
+            trial_predicted = _logarithm(trial)
             after = misfit(observed, trial_predicted, error)
             if after <= max(before, 1.0):
                 break
@@ -162,7 +169,13 @@ def gauss_newton(
             break
     half = solve_triangular(factor[0].astype(np.float32), spread_by, lower=True, check_finite=False)
     left = np.maximum(wide.ravel() ** 2 - np.einsum("nc,nc->c", half, half), 1e-6)
-    return Inverted(model, np.sqrt(left).reshape(mean.shape), predicted, misfit(observed, predicted, error), done)
+    chi2 = misfit(observed, predicted, error)
+    return Inverted(model, np.sqrt(left).reshape(mean.shape), predicted + defect, chi2, done)
+
+
+def _logarithm(apparent: Floats) -> Floats:
+    """log10 of apparent resistivities, which a solver may get slightly negative."""
+    return np.asarray(np.log10(np.maximum(np.abs(apparent), 1e-6)))
 
 
 def _lower_product(one: Singles, other: Singles) -> Floats:

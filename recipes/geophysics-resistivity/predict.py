@@ -9,7 +9,7 @@ import numpy as np
 from hive_runner.errors import InputError
 
 from . import formats, report
-from .interpret import FIT_REFINE, Interpreter, percent
+from .interpret import FINER, Interpreter, percent
 from .invert import Answer, Model
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def sample(run: Run) -> None:
 
     count, spacing_m, share = 48, 2.0, 0.03
     abmn = np.concatenate([layout("schlumberger", count, 40), layout("dipole-dipole", count, 12)])
-    solver = Solver(Grid.even(count), refine=2 * FIT_REFINE)
+    solver = Solver(Grid.even(count), *FINER)
     for index in range(100):  # the first that looks like ground one would measure over
         model = on_cells(draw_section(run.rng(7, index), solver.grid.length), solver.grid)
         apparent = solver.forward(model, abmn)

@@ -21,6 +21,7 @@ from scipy.linalg import lapack
 from .grid import PAD, PAD_LAYERS, Floats, Grid, far_boundary, wavenumbers
 
 Abmn = NDArray[np.int64]  # (N, 4) stations of A, B, M, N; -1: a pole at infinity
+SHALLOW = 6  # layers, 2 spacings in all, where currents turn sharply
 kernel: Callable[[Any], Any] = numba.njit(fastmath=True, cache=bool(os.environ.get("NUMBA_CACHE_DIR")))
 
 
@@ -132,10 +133,16 @@ def _add_sensitivity(modes: Any, abmn: Any, out: Any) -> None:
 class Solver:
     """Everything about one grid that does not depend on the ground."""
 
-    def __init__(self, grid: Grid, refine: int = 1) -> None:
-        """refine: solver columns in a model column. 2 halves the error where the ground changes near the surface."""
+    def __init__(self, grid: Grid, refine: int = 1, split: int = 1) -> None:
+        """refine: solver columns in a model column. 2 halves the error where the ground changes near the surface.
+
+        split: solver rows in each of the first SHALLOW layers; with more than one there is no jacobian.
+        """
         self.grid, self.refine = grid, refine
-        self.dx, self.dz = np.repeat(grid.solver_widths() / refine, refine), grid.solver_heights()
+        heights = grid.solver_heights()
+        self._rows = np.where(np.arange(len(heights)) < SHALLOW, split, 1)
+        self.dx = np.repeat(grid.solver_widths() / refine, refine)
+        self.dz = np.repeat(heights / self._rows, self._rows)
         self.k, self.weights = wavenumbers(round(grid.length, 6))
         rows = len(self.dz) + 1
         columns = grid.station_column() * refine
@@ -159,7 +166,7 @@ class Solver:
     def _spread(self, log_rho: Floats) -> Floats:
         """Model (LAYERS, columns), log10 ohm m -> conductivity of the solver's cells (columns, rows)."""
         padded = np.pad(log_rho, ((0, PAD_LAYERS), (PAD, PAD)), mode="edge")
-        return np.repeat(10.0**-padded.T, self.refine, axis=0)
+        return np.repeat(np.repeat(10.0**-padded.T, self.refine, axis=0), self._rows, axis=1)
 
     def _solve(self, sigma: Floats, keep: bool) -> tuple[Floats, list[NDArray[np.float32]]]:
         stations = len(self.nodes)
@@ -250,5 +257,5 @@ def geometric_factors(positions: Floats, abmn: Abmn) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def solver_of(grid: Grid, refine: int = 1) -> Solver:
-    return Solver(grid, refine)
+def solver_of(grid: Grid, refine: int = 1, split: int = 1) -> Solver:
+    return Solver(grid, refine, split)

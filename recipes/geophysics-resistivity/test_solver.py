@@ -89,14 +89,17 @@ def test_a_vertical_contact_agrees_with_its_image(kind: str) -> None:
     assert np.median(np.abs(error)) < 0.01 and np.quantile(np.abs(error), 0.95) < 0.05
 
 
-def test_finer_columns_come_nearer_to_thin_top_soil() -> None:
+@pytest.mark.parametrize("layers", [1, 2])
+def test_finer_columns_and_rows_come_nearer_to_thin_top_soil(layers: int) -> None:
     model = np.full(LINE.grid.shape, 1.0)
-    model[:2] = 2.0
+    model[:layers] = 2.0
     abmn = arrays.layout("dipole-dipole", COUNT)
-    truth = on_paper(two_layers(100.0, 10.0, grid.layer_depths()[2]), abmn)
-    coarse = np.abs(LINE.forward(model, abmn) / truth - 1).max()
-    fine = np.abs(solver.Solver(LINE.grid, refine=2).forward(model, abmn) / truth - 1).max()
-    assert fine < 0.6 * coarse
+    truth = on_paper(two_layers(100.0, 10.0, grid.layer_depths()[layers]), abmn)
+    cells = (1, 1), (2, 1), (4, 4)
+    coarse, fine, finest = (
+        np.abs(solver.Solver(LINE.grid, *each).forward(model, abmn) / truth - 1).max() for each in cells
+    )
+    assert fine < 0.6 * coarse and finest < 0.03
 
 
 def test_reciprocity() -> None:

@@ -26,25 +26,25 @@ HUBER_DECADES = 0.5
 
 
 def train(run: Run) -> None:
-    params, steps = run.params, run.params.steps
+    params = run.params
     torch.manual_seed(run.seed)
     model = SectionNet(CHANNELS).to(run.device, memory_format=torch.channels_last)
     optimiser = muon(model, params.learning_rate, 0.02, ("stem", "out"), fastest(run.device), params.matrix_rate)
-    fitting = Fitting(run, model, optimiser, steps, WARMUP_STEPS, EMA_DECAY, clip=0.1)
+    fitting = Fitting(run, model, optimiser, params.steps, WARMUP_STEPS, EMA_DECAY, clip=0.1)
     run.log(f"{sum(p.numel() for p in model.parameters()) / 1e3:.0f} k parameters")
 
     run.phase("compile")
     make_group(run.seed, 0)  # compiles the kernels before the workers fork
     first = fitting.resume(run.resume())
-    run.phase("train", total=steps)
-    for batch in batches(run.seed, first, steps, max(run.cpus - run.threads, 1)):
+    run.phase("train", total=params.steps)
+    for batch in batches(run.seed, first, params.steps, max(run.cpus - run.threads, 1)):
         mean_loss, spread_loss = losses(model, batch, run.device)
         weighted = mean_loss + SPREAD_WEIGHT * spread_loss
         fitting.learn(weighted, mean_loss=mean_loss.item(), spread_loss=spread_loss.item())
 
     average = fitting.weights()
     config = calibrate(run, average, params.validation_sections)
-    run.save_weights(average, {"steps": steps, **config})
+    run.save_weights(average, {"steps": params.steps, **config})
     evaluate(run, average, config, params.held_out_sections)
 
 
