@@ -33,6 +33,11 @@ class Decoding:
     guess: float = 0.0  # share of the network's guess in hidden colours; the rest is the picture's
     promise: tuple[float, float] = (0.0, 1.0)  # the overlap to expect: offset, and share of what probabilities promise
 
+    def confidence(self, promised: float) -> float:
+        """IoU with the truth, 0..1, as validation views say that such promises are kept."""
+        offset, slope = self.promise
+        return min(max(offset + slope * promised, 0.0), 1.0)
+
 
 def calibrated(logits: F32, wanted: NDArray[np.bool_], decoding: Decoding) -> F32:
     """(CELLS, CELLS, BINS) -> the same, above 0 inside: every wanted column contains as much as it is expected to.

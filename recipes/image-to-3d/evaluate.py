@@ -28,7 +28,7 @@ from .data import View, generator, look, opened
 from .decode import Decoding, Field, calibrated, placed, surface
 from .frustum import PITCH, SIZE_PX, Frustum
 from .model import ShapeNet
-from .reconstruct import Reconstruction, Sight, confidence, decoded, promised_iou, see
+from .reconstruct import Reconstruction, Sight, decoded, promised_iou, see
 from .simplify import watertight
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def choose(run: Run, folder: Path, net: ShapeNet) -> tuple[Decoding, float, floa
     bulge = BULGES[int(bulges.argmax())]
     overlaps = [_promise_and_truth(sight, view, best) for sight, view in sights]
     best = replace(best, promise=kept(overlaps))
-    sure = [confidence(promised, best) for promised, _ in overlaps]
+    sure = [best.confidence(promised) for promised, _ in overlaps]
     run.log(f"{best}, balloon of {bulge}")
     return best, bulge, round(float(np.quantile(sure, 0.05)), 3)
 

@@ -117,19 +117,13 @@ def decoded(
     mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, behind)
     return Reconstruction(
         on_grid(field, frustum, FIELD_CELLS), mesh, elevation_deg, fov_deg, _depth(field, frustum, rgba), rgba,
-        frustum.camera, confidence(promised_iou(sight.logits, cells, wanted), decoding), frustum, field,
+        frustum.camera, decoding.confidence(promised_iou(sight.logits, cells, wanted)), frustum, field,
     )  # fmt: skip
 
 
 def _depth(field: Field, frustum: Frustum, rgba: NDArray[np.uint8]) -> F32:
     front = np.repeat(np.repeat(field.front(), 2, 0), 2, 1) * frustum.unit + frustum.seen_depth
     return np.where(rgba[..., 3] > 127, front, np.inf).astype(np.float32)
-
-
-def confidence(promised: float, decoding: Decoding) -> float:
-    """IoU with the truth, as validation views say that such promises are kept."""
-    offset, slope = decoding.promise
-    return min(max(offset + slope * promised, 0.0), 1.0)
 
 
 def promised_iou(logits: F32, cells: F32, wanted: NDArray[np.bool_]) -> float:

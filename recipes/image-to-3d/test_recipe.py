@@ -32,6 +32,7 @@ frustum_ = load("image-to-3d", HERE, "frustum")
 truth_ = load("image-to-3d", HERE, "truth")
 data = load("image-to-3d", HERE, "data")
 given = load("image-to-3d", HERE, "given")
+bodies = load("image-to-3d", HERE, "bodies")
 lumps = load("image-to-3d", HERE, "lumps")
 colour = load("image-to-3d", HERE, "colour")
 decode = load("image-to-3d", HERE, "decode")
@@ -259,10 +260,45 @@ def test_a_lump_is_closed_normalised_and_as_its_solid() -> None:
 
 def test_some_lumps_are_drilled_through() -> None:
     genus = []
-    for number in range(12):
+    for number in range(24):
         mesh = lumps.lump(number).mesh(None)
-        genus.append(1 - trimesh.Trimesh(mesh.vertices, mesh.faces).euler_number // 2)
-    assert any(genus) and genus.count(0) > 6
+        solid = trimesh.Trimesh(mesh.vertices, mesh.faces)
+        genus.append(solid.body_count - solid.euler_number // 2)
+    assert any(each > 0 for each in genus) and genus.count(0) > 12
+
+
+def test_a_part_is_a_ball_a_cylinder_or_a_block() -> None:
+    steps = (np.arange(100, dtype=np.float32) + 0.5) / 50 - 1
+    points = np.stack([axis.ravel() for axis in np.meshgrid(steps, steps, steps, indexing="ij")])
+    radii = np.float32([0.5, 0.8, 0.8])
+    for exponent, across, volume in ((2, 2, np.pi / 6), (8, 2, np.pi / 4), (8, 8, 1)):
+        part = bodies.Part(np.zeros(3, np.float32), np.eye(3, dtype=np.float32), radii, exponent, across)
+        assert (part.depth(points) > 0).mean() == pytest.approx(volume * 0.5 * 0.8 * 0.8, rel=0.08)
+
+
+def test_a_creature_has_two_like_sides_and_a_head_before_it() -> None:
+    for seed in range(8):
+        parts = bodies.creature(data.generator(seed)).parts
+        middles = np.array([part.middle for part in parts])
+        mirrored = middles * (-1, 1, 1)
+        assert np.abs(middles[:, None] - mirrored).max(2).min(1).max() < 1e-6
+        assert middles[:, 1].min() < 0 < middles[:, 1].max()
+
+
+def test_a_limb_reaches_from_end_to_end() -> None:
+    start, end = np.array([0.1, 0.2, 0.3]), np.array([0.4, -0.2, 0.9])
+    part = bodies.limb(start, end, 0.1, flat=0.5)
+    assert (part.depth(np.stack([start, end], 1).astype(np.float32)) > 0).all()
+    assert np.linalg.det(part.axes.astype(np.float64)) == pytest.approx(1, abs=1e-5)
+    aside = np.outer(part.axes[1], np.float32([0.04, 0.06])) + part.middle[:, None]
+    assert (part.depth(aside) > 0).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_bored_is_bored_on_both_sides(seed: int) -> None:
+    holes = bodies.machine_part(data.generator(seed)).holes
+    for one, other in zip(holes[::2], holes[1::2], strict=True):
+        assert np.abs(one.middle) == pytest.approx(np.abs(other.middle)) and np.array_equal(one.radii, other.radii)
 
 
 def test_a_matrix_between_places_interpolates_and_lasts_at_the_ends() -> None:
@@ -294,7 +330,7 @@ def test_confidence_is_what_promises_were_worth() -> None:
     offset, slope = evaluate.kept([(0.4, 0.2), (0.6, 0.4), (0.8, 0.6)])
     assert (offset, slope) == pytest.approx((-0.2, 1.0))
     decoding = decode.Decoding(promise=(offset, slope))
-    assert [reconstruct.confidence(promised, decoding) for promised in (0.1, 0.5, 1.3)] == pytest.approx([0, 0.3, 1])
+    assert [decoding.confidence(promised) for promised in (0.1, 0.5, 1.3)] == pytest.approx([0, 0.3, 1])
     assert evaluate.kept([(0.4, 0.6), (0.8, 0.2)]) == pytest.approx((0.4, 0.0))  # a line that falls says nothing
     assert evaluate.kept([(0.5, 0.3), (0.5, 0.3)]) == pytest.approx((0.3, 0.0))
 

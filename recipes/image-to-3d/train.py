@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from hive_runner.ahead import made_ahead
-from hive_runner.data_parallel import makers, mean_gradients
+from hive_runner.data_parallel import makers, mean_gradients, part
 from hive_runner.fitting import Fitting
 from hive_runner.muon import muon
 from hive_runner.precision import autocast, fastest
@@ -75,8 +75,8 @@ def fit(run: Run, folder: Path) -> dict[str, Tensor]:
 
 def batches(seed: int, folder: Path, size: int, steps: range, share: int, workers: int) -> Iterator[Batch]:
     """One share of the batch of each step."""
-    first, end = (size * (share + k) // SHARES for k in (0, 1))
-    views = (range(step * size + first, step * size + end) for step in steps)
+    own = part(size, share, SHARES)
+    views = (range(step * size + own.start, step * size + own.stop) for step in steps)
     return made_ahead(partial(make_batch, seed, folder), views, workers)
 
 
