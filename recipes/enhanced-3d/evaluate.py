@@ -29,7 +29,7 @@ HELD_OUT_SEED, VALIDATION_SEED = 0x3D01, 0x3D02
 WORSE = 0.003  # fall of F2 that counts as worse: sampling the same surface twice gives this much
 LEVELS = (-0.2, 0.0, 0.2)  # cells
 STRENGTHS = (0.5, 1.0)
-MOST_WORSE = 0.04  # share of validation pictures; the aim on others is 0.1
+MOST_WORSE = 0.06  # share of validation pictures; the aim on others is 0.1
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,18 @@ def choose_trust(run: Run, refiner: Refiner, places: Places) -> tuple[Trust, Tru
     shape = Trust(level=max(LEVELS, key=lambda level: gains[level]))
     run.log("F1 by level: " + ", ".join(f"{level:+.1f} {gain:.4f}" for level, gain in gains.items()))
     trials = _all(run, partial(_strength_trial, places, refiner), pictures, shapes)
-    best, picture = -np.inf, Trust(strength=0.0, most_change=0.0)
+    best, picture = 0.0, Trust(most_change=-1.0)  # nothing is believed
     for strength in STRENGTHS:
         gain, most_change, worse = _believable(trials, strength)
-        run.log(f"strength {strength}: F2 and normals {gain:+.4f}, {worse:.0%} made worse, most change {most_change}")
+        run.log(f"strength {strength}: surely {gain:+.4f}, {worse:.0%} made worse, most change {most_change}")
         if gain > best:
             best, picture = gain, Trust(strength=strength, most_change=most_change)
     return shape, picture
 
 
 def _believable(trials: Sequence[Trial], strength: float) -> tuple[float, float, float]:
-    """(mean gain of F2 and normal consistency, most change, share made worse) with the bound on the change that serves
-    best."""
+    """(mean gain of F2 and normal consistency less its standard error, most change, share made worse), with the bound
+    on the change that serves best. A gain of 0: none does."""
     name = f"{strength}"
     f2, normals = (
         np.array([getattr(t.scores[name], each) - getattr(t.scores["base"], each) for t in trials])
@@ -81,7 +81,8 @@ def _believable(trials: Sequence[Trial], strength: float) -> tuple[float, float,
     for bound in np.quantile(changes, np.linspace(0.1, 1.0, 19)):
         taken = changes <= bound
         worse = float((taken & (f2 < -WORSE)).mean())
-        gain = float(np.where(taken, f2 + normals, 0).mean()) / 2
+        gains = np.where(taken, f2 + normals, 0) / 2
+        gain = float(gains.mean() - gains.std() / len(gains) ** 0.5)
         if worse <= MOST_WORSE and gain > best[0]:
             best = (gain, round(float(bound) + 0.0005, 3), worse)
     return best

@@ -20,7 +20,7 @@ class Trust:
 
     strength: float = 1.0  # share of the change that is made
     level: float = 0.0  # depth at which the surface is taken, cells
-    most_change: float = 1.0  # of solids (1 - IoU), above which the coarse shape is left as it is
+    most_change: float = 1.0  # of solids (1 - IoU), above which the coarse shape is left as it is; below 0: always
 
 
 @dataclass(frozen=True)

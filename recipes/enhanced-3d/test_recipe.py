@@ -212,6 +212,8 @@ def test_an_untrained_network_changes_nothing_and_a_wild_one_is_not_believed(tab
     net.answer.bias.data.fill_(3.0)
     wild = refine.Refiner(net.state_dict(), refine.Trust(most_change=0.2), refine.Trust()).refine(depths)
     assert wild.kept and wild.change > 0.2
+    net.answer.bias.data.zero_()
+    assert refine.Refiner(net.state_dict(), refine.Trust(most_change=-1.0), refine.Trust()).refine(depths).kept
     net.answer.bias.data.fill_(-9.0)
     assert refine.Refiner(net.state_dict(), refine.Trust(), refine.Trust()).refine(depths).kept, "nothing was left"
 
@@ -223,7 +225,13 @@ def test_the_bound_on_change_leaves_out_what_gets_worse() -> None:
 
     trials = [trial(0.1, 0.1 + 0.001 * k) for k in range(15)] + [trial(-0.2, 0.5 + 0.01 * k) for k in range(5)]
     gain, most_change, worse = evaluate._believable(trials, 1.0)
-    assert gain == pytest.approx(0.0375) and worse == 0 and 0.11 < most_change < 0.5
+    assert gain == pytest.approx(0.0375 - 0.0217 / 20**0.5, abs=1e-4) and worse == 0 and 0.11 < most_change < 0.5
+
+
+def test_a_gain_within_its_standard_error_is_not_believed() -> None:
+    like = [evaluate.Likeness(0.5, f2, 0.5, 0.1, 0.5) for f2 in (0.5, 0.498, 0.5021)]
+    trials = [evaluate.Trial("furniture", {"base": like[0], "1.0": like[1 + k % 2]}, {"1.0": 0.1}) for k in range(20)]
+    assert evaluate._believable(trials, 1.0) == (0.0, 0.0, 0.0)
 
 
 def test_what_is_inside_of_the_true_object_does_not_count() -> None:
