@@ -223,13 +223,12 @@ HEAD = ("line", "method", "log10 RMSE", "chi2 by pyGIMLi", "80 % cover", "s")
 
 
 def compare(lines: Iterator[Line], methods: dict[str, Method], judge: bool) -> Iterator[Row]:
-    """A row a line and method. judge: send every model through finite elements, seconds each."""
+    """A row a line and method. judge: send every model through finite elements; that takes seconds each."""
     elements: dict[int, FiniteElements] = {}
     for line in lines:
         survey = line.survey
         if judge and id(survey) not in elements:
-            stations = np.array(survey.solver.grid.stations)
-            elements = {id(survey): FiniteElements(stations, survey.abmn)} | elements
+            elements = {id(survey): FiniteElements(np.array(survey.solver.grid.stations), survey.abmn)} | elements
         for name, method in methods.items():
             begin = time.perf_counter()
             with _quiet():
