@@ -26,7 +26,7 @@ from .truth import colours_behind, occupancy_along
 ELEVATIONS_DEG = (-5.0, 50.0)
 FOVS_DEG = (12.0, 50.0)
 TRIES = 6  # cameras tried for one whose bins hold the whole object
-LUMPS, FURNITURE = 0.25, 0.55  # shares of the views; the rest are shapes of the grammar
+LUMPS, FURNITURE = 0.3, 0.51  # shares of the views; the rest are shapes of the grammar
 
 
 class Shapes(Protocol):

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from .bodies import body
 
-SHAPES = 900  # different ones
+SHAPES = 1200  # different ones
 GRID = 48  # cells that a shape is drawn on
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 torch = pytest.importorskip("torch", reason="the network is torch's")
 pytest.importorskip("numba", reason="pictures are rendered by numba's code")
@@ -33,6 +34,7 @@ truth_ = load("image-to-3d", HERE, "truth")
 data = load("image-to-3d", HERE, "data")
 given = load("image-to-3d", HERE, "given")
 bodies = load("image-to-3d", HERE, "bodies")
+parts = load("image-to-3d", HERE, "parts")
 lumps = load("image-to-3d", HERE, "lumps")
 colour = load("image-to-3d", HERE, "colour")
 decode = load("image-to-3d", HERE, "decode")
@@ -258,6 +260,25 @@ def test_a_lump_is_closed_normalised_and_as_its_solid() -> None:
     assert np.array_equal(lumps.lump.__wrapped__(1).bits, lumps.lump(1).bits)
 
 
+def test_a_part_turns_about_an_axis_as_its_points_do() -> None:
+    rod = parts.limb(np.array([0.2, 0, 0]), np.array([0.8, 0.1, 0]), 0.05)
+    for axis, there in ((0, (0.5, 0, 0.05)), (1, (0, 0.05, -0.5)), (2, (-0.05, 0.5, 0))):
+        turned = rod.turned(90, axis)
+        assert turned.middle == pytest.approx(there, abs=1e-6)
+        assert turned.depth(turned.middle[:, None] + 0.2 * turned.axes[:1].T) > 0
+
+
+def test_people_and_heads_are_nearly_always_in_one_piece() -> None:
+    for kind in (bodies.person, bodies.head, bodies.creature):
+        pieces = []
+        for seed in range(6):
+            body = kind(data.generator(seed, 9))
+            points = np.concatenate([part.middle[:, None] for part in body.parts], 1)
+            touching = np.stack([part.depth(points) > -0.1 for part in body.parts])
+            pieces.append(connected_components(touching)[0])
+        assert pieces.count(1) >= 4, (kind, pieces)
+
+
 def test_some_lumps_are_drilled_through() -> None:
     genus = []
     for number in range(24):
@@ -272,7 +293,7 @@ def test_a_part_is_a_ball_a_cylinder_or_a_block() -> None:
     points = np.stack([axis.ravel() for axis in np.meshgrid(steps, steps, steps, indexing="ij")])
     radii = np.float32([0.5, 0.8, 0.8])
     for exponent, across, volume in ((2, 2, np.pi / 6), (8, 2, np.pi / 4), (8, 8, 1)):
-        part = bodies.Part(np.zeros(3, np.float32), np.eye(3, dtype=np.float32), radii, exponent, across)
+        part = parts.Part(np.zeros(3, np.float32), np.eye(3, dtype=np.float32), radii, exponent, across)
         assert (part.depth(points) > 0).mean() == pytest.approx(volume * 0.5 * 0.8 * 0.8, rel=0.08)
 
 
