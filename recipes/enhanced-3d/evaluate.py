@@ -29,6 +29,7 @@ HELD_OUT_SEED, VALIDATION_SEED = 0x3D01, 0x3D02
 WORSE = 0.003  # fall of F2 that counts as worse: sampling the same surface twice gives this much
 LEVELS = (-0.2, 0.0, 0.2)  # cells
 STRENGTHS = (0.5, 1.0)
+CORE = 0.7  # cells: what is thin in the base's shapes is most often there, if elsewhere
 MOST_WORSE = 0.06  # share of validation pictures; the aim on others is 0.1
 
 
@@ -59,12 +60,12 @@ def choose_trust(run: Run, refiner: Refiner, places: Places) -> tuple[Trust, Tru
     shape = Trust(level=max(LEVELS, key=lambda level: gains[level]))
     run.log("F1 by level: " + ", ".join(f"{level:+.1f} {gain:.4f}" for level, gain in gains.items()))
     trials = _all(run, partial(_strength_trial, places, refiner), pictures, shapes)
-    best, picture = 0.0, Trust(most_change=-1.0)  # nothing is believed
+    best, picture = 0.0, Trust(most_change=-1.0, core=CORE)  # nothing is believed
     for strength in STRENGTHS:
         gain, most_change, worse = _believable(trials, strength)
         run.log(f"strength {strength}: surely {gain:+.4f}, {worse:.0%} made worse, most change {most_change}")
         if gain > best:
-            best, picture = gain, Trust(strength=strength, most_change=most_change)
+            best, picture = gain, Trust(strength=strength, most_change=most_change, core=CORE)
     return shape, picture
 
 
@@ -226,7 +227,7 @@ def drawn_pictures(places: Places, refiner: Refiner, count: int) -> Iterator[tup
 def _strength_trial(places: Places, refiner: Refiner, index: int) -> Trial:
     found, truth = _pictured(places, "validation", VALIDATION_SEED, index)
     change = refiner.change(found.coarse, lift(found.seen))
-    made = {f"{strength}": applied(found.coarse, change, Trust(strength=strength)) for strength in STRENGTHS}
+    made = {f"{strength}": applied(found.coarse, change, Trust(strength=strength, core=CORE)) for strength in STRENGTHS}
 
     def scored(mesh: Mesh) -> Likeness:
         return score(in_true_frame(mesh, found.seen.frustum, found.frustum), truth)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from .model import LIFTED, RefineNet
@@ -21,6 +22,7 @@ class Trust:
     strength: float = 1.0  # share of the change that is made
     level: float = 0.0  # depth at which the surface is taken, cells
     most_change: float = 1.0  # of solids (1 - IoU), above which the coarse shape is left as it is; below 0: always
+    core: float = 0.0  # cells that each part keeps around its middle; 0: parts may vanish
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ def _of_arrays(arrays: dict[str, NDArray[np.float32]], shape: Trust, picture: Tr
 
 def applied(coarse: F32, change: F32, trust: Trust) -> Refined:
     field = np.clip(coarse + np.float32(trust.strength) * change, -REACH, REACH) - np.float32(trust.level)
+    if trust.core:
+        middle = ndimage.maximum_filter(coarse, 5)  # depth of the middle of the part that is nearest
+        field = np.maximum(field, coarse - np.maximum(middle - np.float32(trust.core), 0))
     before, after = coarse > 0, field > 0
     changed = 1 - float((before & after).sum()) / max(float((before | after).sum()), 1.0)
     return Refined(field, changed, changed > trust.most_change or not after.any())

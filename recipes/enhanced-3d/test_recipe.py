@@ -218,6 +218,15 @@ def test_an_untrained_network_changes_nothing_and_a_wild_one_is_not_believed(tab
     assert refine.Refiner(net.state_dict(), refine.Trust(), refine.Trust()).refine(depths).kept, "nothing was left"
 
 
+def test_a_part_keeps_its_core_where_the_network_would_take_all_of_it() -> None:
+    from_middle = np.abs(np.arange(volume.SIDE) - 70.0)
+    plate = np.broadcast_to(np.clip(2.5 - from_middle, -4, 4), (volume.SIDE,) * 3).astype(np.float32)
+    gone = np.full_like(plate, -3)
+    assert refine.applied(plate, gone, refine.Trust()).kept, "nothing was left"
+    field = refine.applied(plate, gone, refine.Trust(core=0.7)).field
+    assert np.array_equal(field[9, 9] > 0, from_middle < 0.7)
+
+
 def test_the_bound_on_change_leaves_out_what_gets_worse() -> None:
     def trial(gain: float, change: float) -> evaluate.Trial:
         like = [evaluate.Likeness(0.5, f2, 0.5, 0.1, 0.5) for f2 in (0.5, 0.5 + gain)]

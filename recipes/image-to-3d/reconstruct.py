@@ -105,20 +105,27 @@ def decoded(
     sight: Sight, rgba: NDArray[np.uint8], decoding: Decoding, elevation_deg: float | None = None,
     fov_deg: float | None = None, faces: int = FACES, mesh_cells: int = MESH_CELLS,
 ) -> Reconstruction:  # fmt: skip
-    """The shape in an answer."""
+    """The shape in an answer, coloured."""
     elevation_deg = sight.elevation_deg if elevation_deg is None else elevation_deg
     fov_deg = sight.fov_deg if fov_deg is None else fov_deg
-    wanted = columns_of(rgba)
-    cells = calibrated(sight.logits, wanted, decoding)
-    field = Field(cells, outline(rgba[..., 3].astype(np.float32) / 255), float(np.tan(np.radians(fov_deg) / 2)))
-    frustum = placed(field, wanted, elevation_deg, fov_deg)
+    field, frustum = shaped(sight.logits, rgba, decoding, elevation_deg, fov_deg)
     mesh = surface(field, frustum, mesh_cells)
     behind = decoding.guess * sight.behind + (1 - decoding.guess) * colour.turned_to_back(rgba)
     mesh = colour.painted(simplified(mesh, faces) if faces else mesh, field, frustum, rgba, behind)
     return Reconstruction(
         on_grid(field, frustum, FIELD_CELLS), mesh, elevation_deg, fov_deg, _depth(field, frustum, rgba), rgba,
-        frustum.camera, decoding.confidence(promised_iou(sight.logits, cells, wanted)), frustum, field,
+        frustum.camera, decoding.confidence(promised_iou(sight.logits, field.cells, columns_of(rgba))), frustum, field,
     )  # fmt: skip
+
+
+def shaped(
+    logits: F32, rgba: NDArray[np.uint8], decoding: Decoding, elevation_deg: float, fov_deg: float
+) -> tuple[Field, Frustum]:
+    """The shape along the rays of the picture, and where it lies in its own frame."""
+    wanted = columns_of(rgba)
+    cells = calibrated(logits, wanted, decoding)
+    field = Field(cells, outline(rgba[..., 3].astype(np.float32) / 255), float(np.tan(np.radians(fov_deg) / 2)))
+    return field, placed(field, wanted, elevation_deg, fov_deg)
 
 
 def _depth(field: Field, frustum: Frustum, rgba: NDArray[np.uint8]) -> F32:

@@ -247,6 +247,15 @@ def test_an_untrained_network_paints_the_back_as_the_front_and_learns_shapes_lit
     assert 0 < net.stem.weight.grad.norm() < net.view[0].weight.grad.norm()
 
 
+def test_an_inset_moves_surfaces_inwards_and_leaves_something_of_what_is_thin() -> None:
+    at = np.moveaxis(np.indices((40, 40, 80)), 0, -1) - (20.3, 19.8, 40)
+    ball = 3 * (12 - np.linalg.norm(at, axis=-1)).astype(np.float32)  # logits
+    radii = [np.cbrt((field > 0).sum() * 3 / (4 * np.pi)) for field in (ball, decode._thinner(ball, 0.5))]
+    assert radii[0] - radii[1] == pytest.approx(0.5, abs=0.05)
+    sheet = (2 - 4 * np.abs(at[..., 2])).astype(np.float32)  # one cell thick
+    assert ((decode._thinner(sheet, 0.5) > 0) == (sheet > 0)).all()
+
+
 def test_a_lump_is_closed_normalised_and_as_its_solid() -> None:
     for number in range(4):
         lump = lumps.lump(number)
