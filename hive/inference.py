@@ -23,8 +23,8 @@ from typing import Any
 from hive_runner.contract import RunEvent
 
 from hive.errors import HiveError, RequestError, for_failure
-from hive.model import Package, Recipe
-from hive.orders import run_order
+from hive.model import Failure, Package, Recipe
+from hive.orders import input_place, run_order
 from hive.paths import Home
 from hive.plan import Machine
 from hive.progress import EventTail
@@ -101,7 +101,7 @@ def run_model(
             ending = runner.ending(folder, "")
             result, failure = verdict(folder, ending)
             if failure is not None or result is None:
-                raise _error(recipe.name, folder, failure)
+                raise _error(recipe.name, folder, _as_named(failure, paths, inputs))
             written = out / target.name
             if not os.path.lexists(written):
                 raise HiveError(f"{recipe.name} wrote no {target.name}", "its recipe did not do what it promised")
@@ -155,6 +155,16 @@ def _await_end(runner: Runner, folder: Path, handle: str) -> None:
         if time.monotonic() > deadline:
             runner.stop(folder, handle, 0)
         time.sleep(0.05)
+
+
+def _as_named(failure: Failure | None, paths: list[Path], inputs: list[str]) -> Failure | None:
+    """A failure that speaks of the inputs as the user does, not of where the run saw them: libraries name paths."""
+    if failure is None:
+        return None
+    words = [failure.message, failure.why, failure.hint]
+    for number, (path, named) in enumerate(zip(paths, inputs, strict=False)):
+        words = [each.replace(input_place(number, path), named) for each in words]
+    return Failure(failure.kind, *words)
 
 
 def _error(name: str, folder: Path, failure: Any) -> HiveError:

@@ -91,7 +91,7 @@ def run_order(
     model = Mount(artifact, "/artifact")
     target = Mount(out, "/out", writable=True)
     # Each input is mounted alone, under its own name: its neighbours are none of the run's business.
-    given = [Mount(path, f"/inputs/{number}/{path.name}") for number, path in enumerate(inputs)]
+    given = [Mount(path, input_place(number, path)) for number, path in enumerate(inputs)]
     needed = _needed(dependencies)
     cache = _cache(home, manifest["build"]["recipe_digest"])
     spec = JobSpec(
@@ -121,6 +121,11 @@ def run_order(
     environment = _environment(runner, cache, limits.threads)
     labels = {"hive.home": str(home.root)}
     return Order(folder, installed.python, mounts, limits, environment, labels, installed.image, dies_with_caller=True)
+
+
+def input_place(number: int, path: Path) -> str:
+    """Where a run sees an input, if it sees anything elsewhere than it is."""
+    return f"/inputs/{number}/{path.name}"
 
 
 def _needed(dependencies: Mapping[str, Path]) -> dict[str, Mount]:

@@ -20,3 +20,12 @@ def test_a_link_is_no_output(hive: HiveCli) -> None:
     refused = hive("run", "litters", "in.txt", "-o", "out.txt", "--link")
     assert refused.code != 0
     assert sorted(path.name for path in hive.cwd.iterdir()) == ["in.txt"]
+
+
+def test_a_failure_speaks_of_inputs_as_the_user_does(hive: HiveCli) -> None:
+    hive.ok("install", "litters")
+    (hive.cwd / "folder").mkdir()
+    (hive.cwd / "folder" / "in.txt").touch()
+    refused = hive("run", "litters", "folder/in.txt", "-o", "out.txt")
+    assert refused.code == 1
+    assert "nothing in folder/in.txt" in refused.err and "write to folder/in.txt" in refused.err, refused.err
