@@ -10,23 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
 
+from .aic import aic_onset
+
 RATE_HZ = 100.0
 Waves = NDArray[np.float32]
 Found = dict[str, list[float]]
 BAND_SOS = signal.butter(4, (2.0, 20.0), "bandpass", fs=RATE_HZ, output="sos")
 LONGEST_S_MINUS_P_S = 40.0
-
-
-def aic_onset(wave: NDArray[np.float64]) -> int:
-    """The sample that best parts `wave` into two stationary pieces. Maeda (1985)."""
-    n = len(wave)
-    k = np.arange(1, n)
-    first, second = np.cumsum(wave), np.cumsum(wave**2)
-    before = second[:-1] / k - (first[:-1] / k) ** 2
-    after = (second[-1] - second[:-1]) / (n - k) - ((first[-1] - first[:-1]) / (n - k)) ** 2
-    score = k * np.log(np.maximum(before, 1e-12)) + (n - k - 1) * np.log(np.maximum(after, 1e-12))
-    edge = min(10, n // 4)
-    return int(np.argmin(score[edge : n - edge])) + edge
 
 
 def sta_lta(energy: NDArray[np.float64], short_s: float, long_s: float) -> NDArray[np.float64]:

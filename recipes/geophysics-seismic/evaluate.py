@@ -75,7 +75,7 @@ def calibrate(run: Run, picker: Picker, count: int) -> dict[str, Any]:
     seed = VALIDATION_SEED + (run.seed << 32)
     for index, window in enumerate(windows(seed, count, TRAINED)):
         seen.append(high_passed(window.waves))
-        picks = picker.peaks(picker.answers_of_filtered(seen[-1]), LOWEST)
+        picks = picker.peaks(seen[-1], picker.answers(seen[-1]), LOWEST)
         answered[is_alone(window.waves)].append(Answered(window.kind, window.onsets, picks))
         run.progress(index + 1)
     of_three, of_one = (

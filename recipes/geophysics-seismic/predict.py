@@ -52,9 +52,9 @@ class Model:
     def _picks(
         self, filtered: NDArray[np.float32], thresholds: dict[str, float] | None
     ) -> tuple[NDArray[np.float32], list[Pick]]:
-        answers = self.picker.answers_of_filtered(filtered)
+        answers = self.picker.answers(filtered)
         length_s = filtered.shape[1] / RATE_HZ
-        picks = self.picker.peaks(answers, {**self.picker.thresholds_for(filtered), **(thresholds or {})})
+        picks = self.picker.peaks(filtered, answers, {**self.picker.thresholds_for(filtered), **(thresholds or {})})
         return answers, [pick for pick in picks if EDGE_S <= pick.second <= length_s - EDGE_S]
 
     def pick_files(

@@ -14,11 +14,11 @@ pytest.importorskip("scipy", reason="filters are SciPy's")
 from hive_runner.recipe_module import load  # noqa: E402
 
 HERE = Path(__file__).parent
-simulate, conditioning, data, model, gradients, picker, score, baselines, evaluate, unusual, user_picks = (
+aic, simulate, conditioning, data, model, gradients, picker, score, baselines, evaluate, unusual, user_picks = (
     load("geophysics-seismic", HERE, name)
     for name in (
-        "simulate", "conditioning", "data", "model", "gradients", "picker", "score", "baselines", "evaluate", "unusual",
-        "user_picks",
+        "aic", "simulate", "conditioning", "data", "model", "gradients", "picker", "score", "baselines", "evaluate",
+        "unusual", "user_picks",
     )
 )  # fmt: skip
 
@@ -104,12 +104,12 @@ def test_a_device_finds_the_gradients_that_the_cores_find() -> None:
 
 def test_a_long_record_is_answered_as_its_windows_are() -> None:
     waves = np.concatenate([burst(seed=k) for k in range(3)], axis=1)
-    whole = untrained().answers_of_filtered(waves)
-    later = untrained().answers_of_filtered(waves[:, picker.HOP :])
+    whole = untrained().answers(waves)
+    later = untrained().answers(waves[:, picker.HOP :])
     assert whole.shape == (7, 9000)
     np.testing.assert_allclose(whole[:, 4000:8000], later[:, 3000:7000], atol=1e-4)
     np.testing.assert_allclose(whole[:3].sum(0), 1, atol=1e-4)
-    assert untrained().answers_of_filtered(waves[:, :777]).shape == (7, 777)
+    assert untrained().answers(waves[:, :777]).shape == (7, 777)
 
 
 def test_a_pick_stands_at_the_peak_moved_by_the_offset_with_its_spread() -> None:
@@ -117,10 +117,23 @@ def test_a_pick_stands_at_the_peak_moved_by_the_offset_with_its_spread() -> None
     answers[1, 500:520], answers[1, 510] = 0.5, 0.9
     answers[2, 900] = 0.2
     answers[3], answers[5] = 0.03, np.log(0.05)
-    (pick,) = untrained().peaks(answers, {"P": 0.3, "S": 0.3})
+    quiet = np.zeros((3, 2000), np.float32)
+    (pick,) = untrained().peaks(quiet, answers, {"P": 0.3, "S": 0.3})
     assert (pick.phase, pick.second) == ("P", pytest.approx(5.13))
     assert pick.probability == pytest.approx(0.9) and pick.spread_s == pytest.approx(0.05)
-    assert [p.phase for p in untrained().peaks(answers, {"P": 0.95, "S": 0.1})] == ["S"]
+    assert [p.phase for p in untrained().peaks(quiet, answers, {"P": 0.95, "S": 0.1})] == ["S"]
+
+
+def test_a_p_is_moved_half_the_way_to_where_aic_parts_the_vertical_if_that_is_near() -> None:
+    answers = np.zeros((7, 2000), np.float32)
+    answers[1, 510], answers[2, 1510] = 0.9, 0.9
+    filtered = np.random.default_rng(3).standard_normal((3, 2000)).astype(np.float32)
+    filtered[:, 506:] *= 20
+    for onset, expected in ((0, 5.08), (4, 5.10)):
+        moved = np.roll(filtered, -onset, 1)
+        found = {pick.phase: pick.second for pick in untrained().peaks(moved, answers, {"P": 0.3, "S": 0.3})}
+        assert found["P"] == pytest.approx(expected, abs=0.006), "half way, but not to what is 0.08 s off"
+        assert found["S"] == pytest.approx(15.1)
 
 
 def test_a_vertical_component_alone_has_thresholds_of_its_own() -> None:
@@ -145,7 +158,7 @@ def test_each_onset_is_matched_with_one_pick_the_closest() -> None:
 def test_aic_parts_quiet_from_loud_at_the_sample() -> None:
     rng = np.random.default_rng(3)
     wave = rng.standard_normal(400) * np.where(np.arange(400) < 237, 1, 8)
-    assert baselines.aic_onset(wave) == pytest.approx(237, abs=2)
+    assert aic.aic_onset(wave) == pytest.approx(237, abs=2)
 
 
 @pytest.mark.parametrize("method", ["sta_lta_aic", "kurtosis_aic", "ar_aic"])
