@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hive_runner.run import Run
 
 SCALES, LOWS, HIGHS = (0.7, 0.85, 1.0, 1.15, 1.3, 1.5), (0.05, 0.15, 0.3), (0.45, 0.6, 0.8, 0.95)
-INSETS = (0.0, 0.25, 0.5)
+INSETS = (0.0, 0.15, 0.3)  # more would thin legs enough for the outline to suffer
 BULGES = (0.3, 0.5, 0.7, 1.0, 1.4)
 GUESSES = (0.0, 0.25, 0.5, 0.75, 1.0)
 POINTS = 20_000
