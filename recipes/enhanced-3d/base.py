@@ -16,7 +16,7 @@ from .data import View, in_bytes, open_corpus, pick, save_view, true_depths
 from .lift import depths_of, in_frame_of, lift
 from .volume import F32
 
-UNSEEN_CELLS = 16  # of a mesh that nobody looks at
+UNSEEN_CELLS = 64  # of a mesh that nobody looks at: fewer would miss thin parts, and it must not be empty
 
 
 @dataclass(frozen=True)
