@@ -100,8 +100,9 @@ def run_model(
             execute(runner, order, on_event)
             ending = runner.ending(folder, "")
             result, failure = verdict(folder, ending)
-            if failure is not None or result is None:
+            if failure is not None:
                 raise _error(recipe.name, folder, _as_named(failure, paths, inputs))
+            assert result is not None  # it is one or the other
             written = out / target.name
             if not os.path.lexists(written):
                 raise HiveError(f"{recipe.name} wrote no {target.name}", "its recipe did not do what it promised")
@@ -157,17 +158,15 @@ def _await_end(runner: Runner, folder: Path, handle: str) -> None:
         time.sleep(0.05)
 
 
-def _as_named(failure: Failure | None, paths: list[Path], inputs: list[str]) -> Failure | None:
+def _as_named(failure: Failure, paths: list[Path], inputs: list[str]) -> Failure:
     """A failure that speaks of the inputs as the user does, not of where the run saw them: libraries name paths."""
-    if failure is None:
-        return None
     words = [failure.message, failure.why, failure.hint]
     for number, (path, named) in enumerate(zip(paths, inputs, strict=False)):
         words = [each.replace(input_place(number, path), named) for each in words]
     return Failure(failure.kind, *words)
 
 
-def _error(name: str, folder: Path, failure: Any) -> HiveError:
+def _error(name: str, folder: Path, failure: Failure) -> HiveError:
     """The failure of a run as an error, with the run's last words where it gave no reason of its own."""
     if failure.kind == "bad_input":
         return RequestError(failure.message, failure.why, failure.hint)
